@@ -1,0 +1,52 @@
+"""From episodes on the twin to a LeRobot dataset."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from steadyhand.data_collection.dataset import DatasetWriter
+from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.schema import features
+from steadyhand.data_collection.sidecar import EpisodeInfo
+from steadyhand.sim.env import DECISION_PERIOD, World
+from steadyhand.sim.rollout import EpisodeLog
+
+INTERVENTION = (Segment.RECOVERY, Segment.CORRECTION)
+
+
+def open_writer(path: Path, world: World, resume: bool = False) -> DatasetWriter:
+    """A writer for state-only episodes of this world."""
+    assert world.task is not None
+    return DatasetWriter(
+        path,
+        robot=world.robot.name,
+        task=world.task.instruction,
+        features=features(world.arm.n, world.task.environment_names),
+        fps=round(1.0 / DECISION_PERIOD),
+        resume=resume,
+    )
+
+
+def write_episodes(
+    writer: DatasetWriter, logs: Iterable[EpisodeLog], describe: Callable[[EpisodeLog], EpisodeInfo]
+) -> list[EpisodeLog]:
+    """Write every episode as soon as it is there; returns them."""
+    written = []
+    for log in logs:
+        for i in range(len(log)):
+            writer.add_frame(_frame(log, i))
+        writer.save_episode(describe(log))
+        written.append(log)
+    return written
+
+
+def _frame(log: EpisodeLog, i: int) -> dict[str, np.ndarray]:
+    decision = log.decisions[i]
+    return {
+        **log.frames[i].policy_input(),
+        "action": np.asarray(decision.action, dtype=np.float32),
+        "action_applied": log.applied[i].astype(np.float32),
+        "segment": np.array([decision.segment], dtype=np.int8),
+        "intervention": np.array([decision.segment in INTERVENTION]),
+    }

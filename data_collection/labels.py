@@ -1,0 +1,37 @@
+"""Who decided a frame: the segment labels that every recorded frame carries."""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Segment(IntEnum):
+    """Who held the arm when a frame was recorded. Recorded files hold the numbers: append, never reorder."""
+
+    DEMO = 0  # a human demonstrates from the start of the episode
+    POLICY = 1  # the policy decides
+    HANDOVER = 2  # the arm holds still while its commands pass from the policy to the human or back
+    REWIND = 3  # the arm goes back along its own recorded path
+    RECOVERY = 4  # a human brings the arm back to a state the policy knows
+    CORRECTION = 5  # a human finishes the sub-task from there
+
+
+HUMAN_SEGMENTS = (Segment.DEMO, Segment.RECOVERY, Segment.CORRECTION)
+"""Segments whose actions a human decided. In a handover and a rewind nobody does: the arm follows a rule."""
+
+
+def segment_names() -> list[str]:
+    """Return the lower-case names in the order of their numbers."""
+    return [segment.name.lower() for segment in Segment]
+
+
+def human_mask(segments: np.ndarray) -> np.ndarray:
+    """Tell which frames a human decided.
+
+    Args:
+        segments: Segment numbers, any shape.
+
+    Returns:
+        Booleans of the same shape.
+    """
+    return np.isin(segments, HUMAN_SEGMENTS)

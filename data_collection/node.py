@@ -1,0 +1,247 @@
+"""`steadyhand record`: records episodes from ROS 2 topics as a LeRobot dataset.
+
+Keys and services only ask; the loop in the main thread decides, writes frames and saves.
+"""
+
+import contextlib
+import queue
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from steadyhand import ros
+from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
+from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.ros_record import SETTLE, FrameSource
+from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.ros_observation import ObservationNotReadyError
+from steadyhand.sim.env import DECISION_PERIOD
+from steadyhand.sim.robot import load_robot
+from steadyhand.sim.tasks import make_task, task_names
+from steadyhand.terminal import Keys
+
+FPS = round(1.0 / DECISION_PERIOD)
+WAIT = 10.0  # s for the robot's first messages
+KEYS = {"\n": "start", " ": "start", "s": "stop_success", "f": "stop_failure", "d": "discard"}
+SEGMENTS = {"demo": Segment.DEMO, "policy": Segment.POLICY}
+Answer = tuple[bool, str]
+
+
+@dataclass
+class RecordConfig:
+    """Record episodes from ROS 2 topics as a LeRobot dataset."""
+
+    output: Path
+    """Folder of the dataset."""
+    episodes: int = 10
+    """How many to record in this session; discarded ones do not count."""
+    robot: str = "fr3"
+    """A robot of config/robots, or the path of a robot's YAML file."""
+    task: str = "peg_insertion"
+    """A task of `steadyhand tasks`, or what is done in your own words."""
+    namespace: str = ""
+    """Namespace of the robot's topics."""
+    cameras: str = "front,wrist"
+    """Cameras to record, separated by commas; "none" for none."""
+    environment: bool = True
+    """Also record task/environment_state, which only a twin has."""
+    segment: str = "demo"
+    """Who decides: demo (a human) or policy."""
+    operator: str = ""
+    """Who demonstrates."""
+    resume: bool = False
+    """Continue the dataset in the output folder."""
+
+
+class Session:
+    """One recording session: idle, or recording an episode."""
+
+    def __init__(self, source: FrameSource, writer: DatasetWriter, config: RecordConfig) -> None:
+        """Begin idle."""
+        self._source, self._writer, self._config = source, writer, config
+        self.recording = False
+        self.saved = 0
+        self._bar = tqdm(unit=" frames", disable=None)
+        self._describe()
+
+    def _describe(self) -> None:
+        state = "recording" if self.recording else "waiting for start"
+        dropped = f", {self._source.dropped} dropped" if self.recording and self._source.dropped else ""
+        self._bar.set_description(f"episode {self.saved + 1} of {self._config.episodes}: {state}{dropped}")
+
+    def say(self, text: str) -> None:
+        """One line above the progress bar."""
+        self._bar.write(text, file=sys.stderr)
+        sys.stderr.flush()
+
+    def ask(self, what: str) -> Answer:
+        """Do what a key or a service asks for."""
+        if what == "start":
+            return self._start()
+        if not self.recording:
+            return False, "no episode is being recorded; start one first"
+        if what == "discard":
+            return True, self._discard("discarded by the operator")
+        return self._stop(what == "stop_success")
+
+    def _start(self) -> Answer:
+        if self.recording:
+            return False, "an episode is being recorded already; stop or discard it first"
+        self._source.begin()
+        self.recording = True
+        self._bar.reset()
+        self._describe()
+        return True, f"episode {self.saved + 1} of {self._config.episodes} started"
+
+    def advance(self) -> None:
+        """Write the frames that are complete."""
+        if not self.recording:
+            return
+        try:
+            for frame in self._source.frames():
+                self._writer.add_frame(frame)
+                self._bar.update()
+        except SteadyhandError as error:
+            self.say(f"{self._discard('broken off')}: {error}")
+        self._describe()
+
+    def _stop(self, success: bool) -> Answer:
+        end = time.monotonic() + SETTLE + DECISION_PERIOD  # the last decision's messages are on their way
+        self._source.end()
+        while time.monotonic() < end:
+            time.sleep(0.01)
+        self.advance()
+        if not self.recording:
+            return False, "the episode was broken off"
+        if not self._writer.frames:
+            return False, self._discard(f"has no frame ({self._source.reason or 'nobody published target_pose'})")
+        frames, source = self._writer.frames, self._source
+        info = EpisodeInfo(
+            success=success,
+            end_reason="success" if success else "failure",
+            operator=self._config.operator,
+            seed=source.seed,
+            dropped_frames=source.dropped,
+        )
+        self.recording = False
+        try:
+            with ros.uninterrupted():
+                index = self._writer.save_episode(info)
+                self.saved += 1
+        except SteadyhandError as error:
+            return False, str(error)
+        finally:
+            self._describe()
+        lost = f", {source.dropped} dropped ({source.reason})" if source.dropped else ""
+        return True, f"episode {index} saved: {info.end_reason}, {frames} frames{lost}"
+
+    def _discard(self, why: str) -> str:
+        frames = self._writer.frames
+        self._source.end()
+        self.recording = False
+        self._writer.discard_episode()
+        self._describe()
+        return f"the episode of {frames} frames is {why}"
+
+    def close(self) -> None:
+        """End the progress bar."""
+        self._bar.close()
+
+
+class Requests:
+    """What the services were asked, waiting for the loop."""
+
+    def __init__(self, node: ros.Node) -> None:
+        """Offer the services."""
+        self._queue: queue.SimpleQueue = queue.SimpleQueue()
+        for name in ("start", "stop_success", "stop_failure", "discard"):
+            ros.answer_later(node, f"session/{name}", lambda future, name=name: self._queue.put((name, future)))
+
+    def serve(self, session: Session) -> None:
+        """Pass everything on and answer."""
+        while not self._queue.empty():
+            name, future = self._queue.get()
+            answer = session.ask(name)
+            session.say(answer[1])
+            future.set_result(answer)
+
+
+def _wait_for_robot(source: FrameSource) -> dict[str, dict]:
+    """The dataset's columns, as soon as every topic has been heard."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return source.columns()
+        except ObservationNotReadyError as error:
+            if time.monotonic() > deadline:
+                raise SteadyhandError(
+                    f"{error} after {WAIT:g} s; is the robot or `steadyhand twin` running in this ROS domain, with "
+                    "these cameras? (--cameras none, --no-environment leave topics out)"
+                ) from None
+        time.sleep(0.05)
+
+
+def _run(session: Session, requests: Requests, episodes: int) -> None:
+    with Keys() if sys.stdin.isatty() else contextlib.nullcontext() as keys:
+        if keys:
+            session.say("Enter: start    s: success    f: failure    d: discard    Ctrl-C: end")
+        while session.saved < episodes:
+            for key in keys.read() if keys else "":
+                if key in KEYS:
+                    session.say(session.ask(KEYS[key])[1])
+            requests.serve(session)
+            session.advance()
+            time.sleep(0.01)
+
+
+def _check(config: RecordConfig) -> None:
+    if config.segment not in SEGMENTS:
+        raise unknown("segment", config.segment, SEGMENTS)
+    if config.episodes < 1:
+        raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
+    if not config.resume and config.output.exists() and (config.output.is_file() or any(config.output.iterdir())):
+        raise SteadyhandError(
+            f"output folder '{config.output}' exists; continue the dataset in it with --resume or choose another folder"
+        )
+
+
+def main(config: RecordConfig) -> int:
+    """Record until the episodes are complete, or Ctrl-C."""
+    _check(config)
+    robot = load_robot(config.robot)
+    cameras = [] if config.cameras == "none" else [name.strip() for name in config.cameras.split(",")]
+
+    def setup(node: ros.Node) -> tuple[FrameSource, Requests]:
+        source = FrameSource(node, robot, cameras, config.environment, FPS, SEGMENTS[config.segment])
+        return source, Requests(node)
+
+    with contextlib.ExitStack() as stack:
+        session = None
+        try:
+            source, requests = stack.enter_context(ros.running("recorder", config.namespace, setup))
+            columns = _wait_for_robot(source)
+            # a task of the twin is stored by its instruction, as everywhere
+            task = make_task(config.task).instruction if config.task in task_names() else config.task
+            writer = stack.enter_context(
+                DatasetWriter(
+                    config.output, robot=robot.name, task=task, features=columns, fps=FPS, resume=config.resume
+                )
+            )
+            session = Session(source, writer, config)
+            stack.callback(session.close)
+            session.say(f"ready to record into {config.output}")
+            _run(session, requests, config.episodes)
+        except KeyboardInterrupt:
+            return ros.interrupted(_what_is_left(session, config))
+    print(f"{session.saved} episodes recorded in {config.output}")
+    return 0
+
+
+def _what_is_left(session: Session | None, config: RecordConfig) -> str:
+    if session is None:
+        return "recording stopped before it began"
+    lost = "the running episode is discarded, " if session.recording else ""
+    return f"recording stopped; {lost}{session.saved} episodes of this session are safe in {config.output}"

@@ -1,0 +1,149 @@
+"""Reading recorded datasets quickly, without importing LeRobot (its import takes 4 s)."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.schema import AUTOMATIC, read_info, read_schema
+from steadyhand.data_collection.sidecar import load_sidecar
+from steadyhand.errors import SteadyhandError, unknown
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Columns of one or several datasets, one after the other, cut into episodes.
+
+    Attributes:
+        columns: Name -> array (frames, ...); columns of shape (1,) come as (frames,).
+        start: First frame of each episode, (episodes,).
+        stop: One past its last frame, (episodes,).
+        source: Which of the given paths it came from, (episodes,).
+        episode_index: Its number within that dataset, (episodes,).
+    """
+
+    columns: dict[str, np.ndarray]
+    start: np.ndarray
+    stop: np.ndarray
+    source: np.ndarray
+    episode_index: np.ndarray
+
+
+def load_columns(paths: Sequence[Path | str], columns: Sequence[str]) -> Frames:
+    """Read columns of finished episodes from several datasets (not videos).
+
+    Args:
+        paths: Dataset folders.
+        columns: Names, e.g. "observation.state", "action", "segment"; of the same shape in all datasets.
+    """
+    paths = [Path(path) for path in paths]
+    if not paths:
+        raise SteadyhandError("no dataset given; give at least one dataset folder")
+    parts = [_load_one(path, list(columns)) for path in paths]
+    for name in columns:
+        _require_same_shape(name, paths, [part[0][name] for part in parts])
+    episodes = [part[1] for part in parts]
+    lengths = np.concatenate([np.bincount(index) for index in episodes])
+    stop = np.cumsum(lengths)
+    return Frames(
+        columns={name: np.concatenate([part[0][name] for part in parts]) for name in columns},
+        start=stop - lengths,
+        stop=stop,
+        source=np.repeat(np.arange(len(paths)), [index[-1] + 1 for index in episodes]),
+        episode_index=np.concatenate([np.arange(index[-1] + 1) for index in episodes]),
+    )
+
+
+def _load_one(path: Path, columns: list[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the columns of one dataset and each frame's episode_index."""
+    info = read_info(path)
+    readable = {name: feature for name, feature in info["features"].items() if feature["dtype"] != "video"}
+    for name in columns:
+        if name not in readable:
+            raise unknown("column", name, readable, f"dataset '{path}'")
+    total = int(info["total_frames"])
+    if not total:
+        raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
+    names = list(dict.fromkeys([*columns, "episode_index"]))
+    tables = list(read_tables(path, "data", names, total))
+    arrays = {
+        name: np.concatenate([_to_numpy(table[name], readable[name]["shape"]) for table in tables]) for name in names
+    }
+    if len(arrays["episode_index"]) < total:
+        raise SteadyhandError(f"dataset '{path}' holds fewer than its {total} frames; restore it from a copy")
+    return arrays, arrays["episode_index"]
+
+
+def read_tables(path: Path, folder: str, columns: list[str] | None, total: int) -> Iterator[pa.Table]:
+    """Read a dataset's parquet files in order until `total` rows are there.
+
+    What lies behind them belongs to an episode that is not finished.
+    """
+    for file in sorted((path / folder).glob("*/*.parquet")):
+        if total <= 0:
+            return
+        table = read_table(file, columns)
+        yield table.slice(0, total)
+        total -= table.num_rows
+
+
+def read_table(file: Path, columns: list[str] | None) -> pa.Table:
+    """Read columns of one parquet file; None reads all."""
+    try:
+        return pq.read_table(file, columns=columns, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise SteadyhandError(f"cannot read {file}: {error}; restore it from a copy") from None
+
+
+def _to_numpy(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:
+    values = pa.concat_arrays(column.chunks)
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    while isinstance(values, pa.FixedSizeListArray | pa.ListArray | pa.LargeListArray):
+        values = values.flatten()
+    array = values.to_numpy(zero_copy_only=False)
+    return array if tuple(shape) == (1,) else array.reshape(-1, *shape)
+
+
+def _require_same_shape(name: str, paths: list[Path], arrays: list[np.ndarray]) -> None:
+    for path, array in zip(paths, arrays, strict=True):
+        if array.shape[1:] != arrays[0].shape[1:]:
+            raise SteadyhandError(
+                f"column '{name}' has shape {arrays[0].shape[1:]} in '{paths[0]}' but {array.shape[1:]} "
+                f"in '{path}'; "
+                "give datasets of one robot and task"
+            )
+
+
+def describe(path: Path | str) -> dict:
+    """Summarise a dataset: sizes, columns, outcomes, who decided how many frames (all JSON types)."""
+    info, schema, episodes = read_info(path), read_schema(path), load_sidecar(path)
+    segments = {}
+    if info["total_frames"] and "segment" in info["features"]:
+        counts = np.bincount(load_columns([path], ["segment"]).columns["segment"], minlength=len(Segment))
+        segments = {segment.name.lower(): int(counts[segment]) for segment in Segment}
+    columns = {
+        name: f"{feature['dtype']} {tuple(feature['shape'])}"
+        for name, feature in info["features"].items()
+        if name not in AUTOMATIC
+    }
+    return {
+        "path": str(path),
+        "robot": schema["robot"],
+        "tasks": schema["tasks"],
+        "fps": info["fps"],
+        "episodes": info["total_episodes"],
+        "frames": info["total_frames"],
+        "seconds": info["total_frames"] / info["fps"],
+        "successes": sum(row["success"] is True for row in episodes),
+        "end_reasons": dict(Counter(row["end_reason"] for row in episodes)),
+        "human_frames": sum(row["human_frames"] for row in episodes),
+        "dropped_frames": sum(row["dropped_frames"] for row in episodes),
+        "segments": segments,
+        "columns": columns,
+    }

@@ -1,0 +1,130 @@
+"""From ROS 2 messages to frames of a dataset: every decision with the state before it."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from steadyhand import ros, ros_messages
+from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.schema import features
+from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
+from steadyhand.sim.robot import RobotSpec
+from steadyhand.sim.rotations import rot6d_from_quat
+
+SETTLE = 0.05
+"""s after which messages stamped before a moment have arrived, images included."""
+_GRIPPER_SLACK = 0.02  # s between the two messages of one decision: pose and gripper
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A requested pose as it arrived."""
+
+    stamp: float  # when it was decided, Unix time
+    arrived: float  # Unix time
+    pose: tuple[np.ndarray, np.ndarray]  # position (3), quaternion (4) xyzw
+
+
+class FrameSource:
+    """Hears the robot and whoever moves it, and makes one frame per decision and slot of 1/fps.
+
+    A device that asks more often than fps gets one frame per slot; a slot without a decision is a dropped frame.
+    """
+
+    def __init__(
+        self, node: ros.Node, robot: RobotSpec, cameras: list[str], environment: bool, fps: int, segment: Segment
+    ) -> None:
+        """Subscribe; frames come after ``begin``."""
+        self._robot, self._period, self._segment = robot, 1.0 / fps, segment
+        self._cameras, self._environment = cameras, environment
+        self._buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras)
+        self._decisions: deque[Decision] = deque()
+        self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
+        self._begun = float("inf")
+        self.seed: int | None = None
+        self.dropped, self.reason = 0, ""
+        ros.subscription(node, "target_pose", self._on_target)
+        ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper)
+        ros.subscription(node, "controller_status", self._on_status)
+
+    def _on_target(self, message: ros.PoseStamped) -> None:
+        if ros_messages.get_stamp(message) >= self._begun:
+            pose = ros_messages.pose_arrays(message)
+            self._decisions.append(Decision(ros_messages.get_stamp(message), ros.now(), pose))
+
+    def _on_gripper(self, message: ros.Float64MultiArray) -> None:
+        if len(message.data) == 1:
+            self._gripper.append((ros.now(), message.data[0]))
+
+    def _on_status(self, message: ros.DiagnosticArray) -> None:
+        seed = ros_messages.diagnostics_values(message).get("seed")  # a real arm has none
+        self.seed = int(seed) if seed is not None else None
+
+    def columns(self) -> dict[str, dict]:
+        """Features of the dataset, from what the topics carry.
+
+        Raises:
+            ObservationNotReadyError: Not every topic has been heard yet.
+        """
+        observation = self._buffer.now()[1]
+        sizes = {name: observation[f"observation.images.{name}"].shape[:2] for name in self._cameras}
+        names = ()
+        if self._environment:
+            names = tuple(self._buffer.message("task/environment_state", ros.now()).name)
+        return features(len(self._robot.joints), names, sizes)
+
+    def begin(self) -> None:
+        """Start an episode: decisions from now on count."""
+        self._decisions.clear()
+        self._first: float | None = None
+        self._slot = -1
+        self.dropped, self.reason = 0, ""
+        self._begun = ros.now()
+
+    def end(self) -> None:
+        """Decisions count no longer."""
+        self._begun = float("inf")
+
+    def frames(self) -> Iterator[dict[str, np.ndarray]]:
+        """Frames whose messages have all had time to arrive."""
+        settled = ros.now() - SETTLE - self._period
+        while self._decisions and self._decisions[0].stamp <= settled:
+            decision = self._decisions.popleft()
+            if not self._take_slot(decision.stamp):
+                continue
+            try:
+                yield self._frame(decision)
+            except ObservationNotReadyError as error:
+                self.dropped, self.reason = self.dropped + 1, str(error)
+
+    def _take_slot(self, stamp: float) -> bool:
+        """Whether this decision is the first of its slot; slots passed over are counted as dropped."""
+        if self._first is None:
+            self._first = stamp
+        slot = round((stamp - self._first) / self._period)
+        if slot <= self._slot:
+            return False
+        if slot > self._slot + 1:
+            self.dropped += slot - self._slot - 1
+            self.reason = f"no target_pose for {(slot - self._slot) * self._period:.1f} s"
+        self._slot = slot
+        return True
+
+    def _frame(self, decision: Decision) -> dict[str, np.ndarray]:
+        frame = self._buffer.at(decision.stamp)
+        gripper = [self._gripper_at(decision.arrived, frame["observation.state"][9])]
+        applied = self._buffer.reference(decision.stamp + self._period)  # where the decision had led
+        for name, (position, quaternion) in (("action", decision.pose), ("action_applied", applied)):
+            frame[name] = np.concatenate([position, rot6d_from_quat(quaternion), gripper]).astype(np.float32)
+        frame["segment"] = np.array([self._segment], np.int8)
+        frame["intervention"] = np.array([False])
+        return frame
+
+    def _gripper_at(self, arrived: float, measured: float) -> float:
+        """The opening asked for together with a pose; the measured one while nobody has asked."""
+        for own, value in reversed(self._gripper):
+            if own <= arrived + _GRIPPER_SLACK:
+                return value
+        return float(measured)

@@ -1,0 +1,149 @@
+"""The columns of a recorded dataset: names, shapes and dtypes, written down in one place."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from steadyhand.data_collection.labels import Segment, segment_names
+from steadyhand.errors import SteadyhandError
+
+SCHEMA_VERSION = 1
+FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
+INFO = Path("meta/info.json")
+SCHEMA = FOLDER / "schema.json"
+
+POSE_NAMES = ["x", "y", "z", "r0", "r1", "r2", "r3", "r4", "r5"]
+ACTION_NAMES = [*POSE_NAMES, "gripper"]
+STATE_NAMES = [*ACTION_NAMES, "fx", "fy", "fz", "tx", "ty", "tz"]
+ACTION_CONVENTION = (
+    "requested pose of the tool frame in the base frame: x y z in metres, the first two columns of the "
+    "rotation matrix, gripper 0 closed .. 1 open; the observation is taken before the action"
+)
+# LeRobot fills these in by itself.
+AUTOMATIC = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+
+
+def features(
+    n_joints: int,
+    environment_names: Sequence[str] = (),
+    cameras: Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, dict]:
+    """Build the LeRobot features of a robot and task.
+
+    Args:
+        n_joints: Joints of the arm.
+        environment_names: One name per value of `observation.environment_state`; none leaves the column out.
+        cameras: Camera name -> (height, width) in pixels, both even (H.264 halves the colour resolution).
+
+    Returns:
+        Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
+    """
+    joints = [f"{quantity}{i}" for quantity in ("q", "dq") for i in range(n_joints)]
+    columns = {"observation.state": _floats(STATE_NAMES), "observation.joints": _floats(joints)}
+    if environment_names:
+        columns["observation.environment_state"] = _floats(environment_names)
+    for name, (height, width) in (cameras or {}).items():
+        if height % 2 or width % 2 or min(height, width) <= 0:
+            raise SteadyhandError(
+                f"camera '{name}' is {height}x{width} pixels; height and width must be even for H.264 video; "
+                "choose the next even size"
+            )
+        names = ["height", "width", "channels"]
+        columns[f"observation.images.{name}"] = {
+            "dtype": "video",
+            "shape": (height, width, 3),
+            "names": names,
+        }
+    columns["action"] = _floats(ACTION_NAMES)
+    columns["action_applied"] = _floats(ACTION_NAMES)
+    columns["segment"] = {"dtype": "int8", "shape": (1,), "names": ["segment"]}
+    columns["intervention"] = {"dtype": "bool", "shape": (1,), "names": ["intervention"]}
+    return columns
+
+
+def _floats(names: Sequence[str]) -> dict:
+    return {"dtype": "float32", "shape": (len(names),), "names": list(names)}
+
+
+def check_frame(frame: Mapping[str, np.ndarray], columns: Mapping[str, dict]) -> None:
+    """Refuse a frame whose columns, shapes, dtypes or values are not what the dataset holds."""
+    if frame.keys() != columns.keys():
+        missing = ", ".join(name for name in columns if name not in frame) or "none"
+        extra = ", ".join(str(name) for name in frame if name not in columns) or "none"
+        raise SteadyhandError(
+            f"frame does not have the columns of the dataset; missing: {missing}; unknown: {extra}; "
+            f"needed: {', '.join(columns)}"
+        )
+    for name, column in columns.items():
+        value = frame[name]
+        dtype = "uint8" if column["dtype"] == "video" else column["dtype"]
+        if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != tuple(column["shape"]):
+            given = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise SteadyhandError(f"column '{name}' is {given}; needed: numpy {dtype} {tuple(column['shape'])}")
+        if dtype == "float32" and not np.isfinite(value).all():
+            at = column["names"][int(np.flatnonzero(~np.isfinite(value))[0])] if column["names"] else "?"
+            raise SteadyhandError(f"column '{name}' holds a value that is not finite at '{at}'; the frame is refused")
+    if "segment" in columns and not 0 <= frame["segment"][0] < len(Segment):
+        raise SteadyhandError(
+            f"segment {frame['segment'][0]} is not one of 0..{len(Segment) - 1}: " + ", ".join(segment_names())
+        )
+
+
+def differing(given: Mapping[str, dict], stored: Mapping[str, dict]) -> list[str]:
+    """Describe the columns in which two schemas differ, LeRobot's own ones left aside."""
+    report = []
+    for name in sorted((given.keys() | stored.keys()) - set(AUTOMATIC)):
+        if name not in stored:
+            report.append(f"{name} (not in the dataset)")
+        elif name not in given:
+            report.append(f"{name} (only in the dataset)")
+        elif (new := _identity(given[name])) != (old := _identity(stored[name])):
+            report.append(f"{name} (given {new}, dataset {old})" if new[:2] != old[:2] else f"{name} (other names)")
+    return report
+
+
+def _identity(column: Mapping) -> tuple:
+    return column["dtype"], tuple(column["shape"]), tuple(column["names"] or ())
+
+
+def schema_text(robot: str, tasks: Sequence[str]) -> str:
+    """Return the JSON text of `meta/steadyhand/schema.json`."""
+    content = {
+        "version": SCHEMA_VERSION,
+        "robot": robot,
+        "tasks": list(tasks),
+        "segments": segment_names(),
+        "action": ACTION_CONVENTION,
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def read_info(path: Path | str) -> dict:
+    """Return the content of a dataset's `meta/info.json`, or refuse what is no LeRobot v3 dataset."""
+    path = Path(path)
+    if not path.is_dir():
+        raise SteadyhandError(f"'{path}' is no folder; give the folder of a LeRobot dataset (it holds meta/info.json)")
+    info = _read_json(path, INFO)
+    if not str(info.get("codebase_version", "")).startswith("v3"):
+        found = info.get("codebase_version", "none")
+        raise SteadyhandError(f"'{path}' is a LeRobot dataset of version {found}; allowed: v3; convert it with lerobot")
+    return info
+
+
+def read_schema(path: Path | str) -> dict:
+    """Return the content of a dataset's `meta/steadyhand/schema.json`."""
+    return _read_json(Path(path), SCHEMA)
+
+
+def _read_json(path: Path, name: Path) -> dict:
+    try:
+        content = json.loads((path / name).read_text())
+    except FileNotFoundError:
+        raise SteadyhandError(f"'{path}' is no Steadyhand dataset: it has no {name}; record one there first") from None
+    except (OSError, ValueError) as error:
+        raise SteadyhandError(f"cannot read {path / name}: {error}; restore the file or record anew") from None
+    if not isinstance(content, dict):
+        raise SteadyhandError(f"{path / name} holds no JSON object; restore the file or record anew")
+    return content

@@ -1,0 +1,133 @@
+"""Packaging that setuptools cannot be told as data: the folder map, the C++ build and the files ROS looks for.
+
+The parts of Steadyhand are folders at the top of the repository and become ``steadyhand.<part>``. In a source tree
+(``pip install -e .``, ``colcon build --symlink-install``) ``steadyhand/__init__.py`` finds them, in an installed
+package the map below has put them inside.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import xml.etree.ElementTree as ElementTree
+from importlib import metadata
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# colcon --symlink-install runs a symlink to this file from its own build folder.
+ROOT = Path(__file__).resolve().parent
+PARTS = ("crisp_control", "policies", "teleop", "data_collection", "sim", "bench")
+DATA = ("config", "launch")
+# The parts whose version decides whether compiled files are still good.
+BUILD_PACKAGES = ("nanobind", "libpinocchio", "cmeel-eigen", "mujoco")
+# Folders in which pip, build and uv make environments that are gone after the build.
+THROWAWAY = re.compile(r"(pip-build-env-|build-env-|builds-v\d)")
+
+
+def package_folders() -> dict[str, str]:
+    """Map the names of the parts to their folders, as far as these exist here (colcon links only some of them)."""
+    folders = {}
+    for top in (*PARTS, *DATA):
+        if not os.path.isdir(top):
+            continue
+        folders[f"steadyhand.{top}"] = top
+        for folder, _, files in os.walk(top):
+            if folder != top and top in PARTS and any(name.endswith(".py") for name in files):
+                folders["steadyhand." + folder.replace(os.sep, ".")] = folder
+    return folders
+
+
+def ament_files() -> list[tuple[str, list[str]]]:
+    """List what ROS tools look for below ``share/``: the package marker, its manifest, launch files and settings."""
+    files = [
+        ("share/ament_index/resource_index/packages", ["resource/steadyhand"]),
+        ("share/steadyhand", ["package.xml"]),
+    ]
+    for top in DATA:
+        for folder, _, names in os.walk(top):
+            if names and not folder.endswith("__pycache__"):
+                files.append((f"share/steadyhand/{folder}", [f"{folder}/{name}" for name in sorted(names)]))
+    return files
+
+
+def library_folders() -> list[str]:
+    """Return where libpinocchio and libmujoco will lie when the built modules are imported.
+
+    An isolated build compiles against copies that are deleted afterwards, so it looks at the interpreter's own
+    site-packages instead, where pip is about to install the very same versions.
+    """
+    folders = []
+    for name, inside in (("libpinocchio", "cmeel.prefix/lib"), ("mujoco", "mujoco")):
+        site = Path(metadata.distribution(name).locate_file(""))
+        if THROWAWAY.search(str(site)):
+            site = Path(sysconfig.get_path("purelib"))
+        if not THROWAWAY.search(str(site)):
+            folders.append(str(site / inside))
+    return folders
+
+
+def tool(name: str) -> str | None:
+    """Return the path of a build tool: the one beside this interpreter, or else the first on PATH."""
+    return shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
+
+
+class CMakeBuild(build_ext):
+    """Build both C++ modules with one CMake project and install them among the Python files."""
+
+    def run(self) -> None:
+        """Configure, build and install: in the source tree for an editable installation, else for the wheel."""
+        in_place = self.inplace or self.editable_mode
+        target = ROOT if in_place else Path(self.build_lib).resolve() / "steadyhand"
+        build = ROOT / "build" / "in_place" if in_place else Path(self.build_temp).resolve() / "cmake"
+        beside = [] if in_place else ["$ORIGIN/../../cmeel.prefix/lib", "$ORIGIN/../../mujoco"]
+        cmake = tool("cmake")
+        if cmake is None:
+            raise SystemExit("steadyhand: error: cmake not found; fix: pip install cmake ninja")
+        configure = [
+            cmake,
+            f"-S{ROOT}",
+            f"-B{build}",
+            "-DCMAKE_BUILD_TYPE=Release",
+            f"-DCMAKE_INSTALL_PREFIX={target}",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-DSTEADYHAND_RPATH={';'.join(beside + library_folders())}",
+        ]
+        if ninja := tool("ninja"):
+            configure += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+        self._configure(configure, build)
+        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(len(os.sched_getaffinity(0))))
+        subprocess.run([cmake, "--build", build, "--parallel", jobs], check=True)
+        subprocess.run([cmake, "--install", build], check=True)
+
+    def _configure(self, command: list[str], build: Path) -> None:
+        """Run CMake in a fresh folder, unless it already ran there with the same command and the same libraries."""
+        stamp = build / "configured.json"
+        wanted = json.dumps([command, {name: metadata.version(name) for name in BUILD_PACKAGES}])
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir(parents=True)
+        subprocess.run(command, check=True)
+        stamp.write_text(wanted)
+
+
+FOLDERS = package_folders()
+setup(
+    name="steadyhand",
+    version=ElementTree.parse(ROOT / "package.xml").findtext("version"),
+    python_requires=">=3.12",
+    packages=["steadyhand", *FOLDERS],  # not in the map: colcon refuses a name that is mapped to itself
+    package_dir=FOLDERS,
+    include_package_data=False,
+    package_data={"": ["*.pyi", "py.typed"], "steadyhand.config": ["**/*"]},
+    data_files=ament_files(),
+    entry_points={"console_scripts": ["steadyhand = steadyhand.cli:main"]},
+    ext_modules=[Extension("steadyhand.crisp_control._core", []), Extension("steadyhand.sim._native", [])],
+    cmdclass={"build_ext": CMakeBuild},
+    zip_safe=False,
+)

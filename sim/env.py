@@ -1,0 +1,134 @@
+"""Episodes on the twin: one robot, one task, decisions at the policy's rate."""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from steadyhand.crisp_control._core import ArmModel
+from steadyhand.crisp_control.parameters import load_parameters
+from steadyhand.errors import SteadyhandError
+from steadyhand.sim._native import Observation, Twin
+from steadyhand.sim.robot import RobotSpec, load_robot
+from steadyhand.sim.rotations import quat_from_rot6d, rot6d_from_quat
+from steadyhand.sim.scene import build_spec, compile, home_qpos
+from steadyhand.sim.tasks import Task, make_task
+
+DECISION_PERIOD = 0.1  # s
+ACTION_SIZE = 10
+
+
+@dataclass(frozen=True)
+class World:
+    """What all episodes of a robot and a task share: the scene, the arm's model and the controller's parameters."""
+
+    robot: RobotSpec
+    task: Task | None
+    model: mujoco.MjModel
+    arm: ArmModel
+    home: np.ndarray  # (nq,)
+
+    @staticmethod
+    def load(robot: str, task: str | None) -> "World":
+        """Build the world of a robot and a task by name (None: a bare table)."""
+        spec_of_robot = load_robot(robot)
+        chosen = make_task(task) if task else None
+        spec = build_spec(spec_of_robot)
+        if chosen is not None:
+            chosen.build(spec, spec_of_robot)
+        model = compile(spec)
+        arm = ArmModel(spec_of_robot.urdf_xml, list(spec_of_robot.joints), spec_of_robot.tool_frame)
+        return World(spec_of_robot, chosen, model, arm, home_qpos(model, spec_of_robot))
+
+    def twin(self) -> Twin:
+        """A new twin of this world."""
+        return Twin(self.model._address, self.arm, load_parameters(self.robot.name, self.arm))
+
+
+def state_vector(observation: Observation) -> np.ndarray:
+    """observation.state (16,): tool position, rot6d, gripper opening, external wrench."""
+    return np.concatenate(
+        [
+            observation.position,
+            rot6d_from_quat(observation.quaternion),
+            [observation.gripper],
+            observation.wrench,
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is known at one decision, before it is taken. All arrays float64."""
+
+    time: float  # s since the episode began
+    state: np.ndarray  # (16,)
+    joints: np.ndarray  # (2n,)
+    environment: np.ndarray  # (E,) what may be seen
+    truth: np.ndarray  # (E,) what is so
+    observation: Observation
+
+    def policy_input(self) -> dict[str, np.ndarray]:
+        """The columns a policy reads, float32."""
+        return {
+            "observation.state": self.state.astype(np.float32),
+            "observation.joints": self.joints.astype(np.float32),
+            "observation.environment_state": self.environment.astype(np.float32),
+        }
+
+
+class Episode:
+    """One twin running a task: observe, request, let time pass, judge."""
+
+    def __init__(self, world: World) -> None:
+        if world.task is None:
+            raise SteadyhandError("an episode needs a task; give one with --task, see `steadyhand tasks`")
+        self.world = world
+        self.task: Task = world.task
+        self.twin = world.twin()
+        self.ticks = round(DECISION_PERIOD / self.twin.timestep)
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Start the episode of this seed; the seed fixes scene, eyes and operator, whatever ran before."""
+        streams = np.random.SeedSequence(seed).spawn(3)
+        scene, eyes, human = (np.random.default_rng(stream) for stream in streams)
+        self.seed = seed
+        begin = self.task.start(self.world.model, self.world.home, scene)
+        self.twin.reset(begin.qpos, begin.mocap, 1.0)
+        self.perception = self.task.perception(eyes)
+        self.operator = self.task.operator(human)
+        self.time_limit = self.task.time_limit  # s; a supervised episode may set its own
+        self.steps = 0
+
+    def observe(self) -> Frame:
+        """The frame of now. Call once per decision: eyes draw their errors from it."""
+        observation = self.twin.observe()
+        truth = self.task.truth(self.twin)
+        return Frame(
+            time=self.twin.time,
+            state=state_vector(observation),
+            joints=np.concatenate([observation.q, observation.dq]),
+            environment=self.perception.see(truth),
+            truth=truth,
+            observation=observation,
+        )
+
+    def request(self, action: np.ndarray) -> None:
+        """Request an action (10,), decided now. Refused by the controller if it is not finite."""
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (ACTION_SIZE,):
+            raise SteadyhandError(f"an action has {ACTION_SIZE} numbers (x y z, rot6d, gripper), got shape {action.shape}")
+        self.twin.set_reference(action[:3], quat_from_rot6d(action[3:9]), self.twin.time, float(action[9]))
+        self.steps += 1
+
+    def outcome(self) -> tuple[bool, str] | None:
+        """(success, reason) once the episode is over, None while it runs."""
+        truth = self.task.truth(self.twin)
+        observation = self.twin.observe()
+        if self.task.success(observation, truth):
+            return True, "success"
+        reason = self.task.failure(truth)
+        if reason is None and self.twin.time >= self.time_limit - 1e-9:
+            reason = self.task.timeout_reason(observation, truth)
+        return None if reason is None else (False, reason)

@@ -1,0 +1,80 @@
+// The twin in real time, on a thread of its own.
+#pragma once
+
+#include <boost/lockfree/spsc_queue.hpp>
+#include <boost/lockfree/spsc_value.hpp>
+#include <string>
+#include <thread>
+
+#include "twin.hpp"
+
+namespace steadyhand {
+
+inline constexpr int kMaxPositions = 128;  ///< largest nq of a scene that runs in real time
+inline constexpr int kMaxMocap = 16;       ///< most mocap bodies
+
+/// State of the scene at one tick, for cameras and observers.
+struct Snapshot {
+  Observation observation;
+  std::array<double, kMaxPositions> qpos{};
+  std::array<double, 7 * kMaxMocap> mocap{};
+  double simulated = 0.0;  ///< s of simulated time since the last reset
+};
+
+struct RealtimeStatistics {
+  double real_time_factor = 0.0;  ///< simulated over elapsed time since start, pauses counted as simulated
+  std::uint64_t ticks = 0;
+  std::uint64_t overruns = 0;  ///< ticks that began more than one period late
+  double max_late_us = 0.0, p99_late_us = 0.0;
+  bool fifo = false;  ///< SCHED_FIFO was granted
+};
+
+/// Runs a Twin at its time step against the wall clock. Commands, requests and snapshots cross without locks, so a busy
+/// or dead Python side never delays the loop. One thread may call send/request and one may call snapshot at a time.
+class RealtimeTwin {
+ public:
+  explicit RealtimeTwin(Twin& twin);
+  ~RealtimeTwin();
+  RealtimeTwin(const RealtimeTwin&) = delete;
+  RealtimeTwin& operator=(const RealtimeTwin&) = delete;
+
+  void start();
+  void stop();
+  bool running() const noexcept { return thread_.joinable(); }
+  /// Stamps are compared with the system's clock (CLOCK_REALTIME), the clock of ROS messages.
+  void send(const Command& command) { command_.write(command); }
+  /// False if the queue of requests is full (the loop is not running).
+  bool request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper);
+  bool request_pause(bool paused);
+  /// Newest snapshot; false if there is none newer than the last one read.
+  bool snapshot(Snapshot& out) { return snapshot_.read(out); }
+  RealtimeStatistics statistics() const;
+  const Twin& twin() const noexcept { return twin_; }
+
+ private:
+  struct Request {
+    enum class Kind { kReset, kPause } kind = Kind::kPause;
+    std::array<double, kMaxPositions> qpos{};
+    std::array<double, 7 * kMaxMocap> mocap{};
+    double gripper = 1.0;
+    bool paused = false;
+  };
+
+  void run(const std::stop_token& stop) noexcept;
+  void serve_requests() noexcept;
+  void publish(double now) noexcept;
+  void record_lateness(std::int64_t late_ns) noexcept;
+
+  Twin& twin_;
+  std::jthread thread_;
+  boost::lockfree::spsc_value<Command> command_;
+  boost::lockfree::spsc_value<Snapshot> snapshot_;
+  boost::lockfree::spsc_queue<Request, boost::lockfree::capacity<8>> requests_;
+  bool paused_ = false;  // owned by the loop
+  std::atomic<bool> fifo_{false};
+  std::atomic<std::uint64_t> ticks_{0}, overruns_{0};
+  std::atomic<std::int64_t> max_late_ns_{0}, started_ns_{0}, last_tick_ns_{0};
+  std::array<std::atomic<std::uint32_t>, 64> late_histogram_{};  // quarter octaves from 1 us
+};
+
+}  // namespace steadyhand

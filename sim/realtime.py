@@ -1,0 +1,135 @@
+"""A twin in real time: the loop against the wall clock, the task's truth beside it."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from steadyhand.errors import SteadyhandError
+from steadyhand.sim._native import Observation, RealtimeTwin
+from steadyhand.sim.env import World
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Instant:
+    """What the loop published last. Never changed afterwards, so threads may share it."""
+
+    observation: Observation  # its time is in seconds since the epoch
+    qpos: np.ndarray  # (nq,)
+    mocap: np.ndarray  # (7 nmocap,)
+
+
+class Shadow:
+    """The scene as of an Instant, for whoever looks at it: the loop's own data may not be read while it runs."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self.model = model
+        self.data = mujoco.MjData(model)
+
+    def show(self, instant: Instant) -> None:
+        """Place all bodies as they were."""
+        self.data.qpos[:] = instant.qpos
+        mocap = instant.mocap.reshape(-1, 7)
+        self.data.mocap_pos[:], self.data.mocap_quat[:] = mocap[:, :3], mocap[:, 3:]
+        mujoco.mj_kinematics(self.model, self.data)
+
+    def body_pose(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Position and orientation (xyzw) of a body, as ``Twin.body_pose``."""
+        body = self.data.body(name)
+        return body.xpos.copy(), body.xquat[[1, 2, 3, 0]]
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """The task as of an Instant."""
+
+    truth: np.ndarray  # (E,) where things are
+    seen: np.ndarray  # (E,) what a policy may see of it
+    success: bool  # reached at any time since the reset
+
+
+class RealtimeWorld:
+    """A world whose twin runs in real time. Call it from one thread, which never delays the loop."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        """Prepare the episode of ``seed``; every reset counts the seed up."""
+        self.world = world
+        self._twin = world.twin()
+        self._loop = RealtimeTwin(self._twin)
+        self._shadow = Shadow(world.model)
+        self._instant: Instant | None = None
+        self.seed = seed
+        start = self._begin()
+        self._twin.reset(*start)
+
+    def start(self) -> None:
+        """Run the loop until ``stop``."""
+        self._loop.start()
+        while self.advance() is None:  # the first tick
+            time.sleep(0.001)
+        if self.statistics()["scheduler"] != "SCHED_FIFO":
+            log.warning("no permission for SCHED_FIFO: the 1 kHz loop shares its core, single ticks may be late")
+
+    def stop(self) -> None:
+        """End the loop; stopping twice is fine."""
+        self._loop.stop()
+
+    def statistics(self) -> dict:
+        """How well the loop keeps real time, see ``RealtimeTwin``."""
+        return self._loop.statistics()
+
+    def _begin(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Draw the episode of the present seed, as ``Episode.reset`` does: qpos, mocap, gripper."""
+        scene, eyes, _ = (np.random.default_rng(s) for s in np.random.SeedSequence(self.seed).spawn(3))
+        self._success = False
+        task, world = self.world.task, self.world
+        if task is None:
+            return world.home, self._twin.mocap, 1.0
+        self._perception = task.perception(eyes)
+        begin = task.start(world.model, world.home, scene)
+        return begin.qpos, begin.mocap, 1.0
+
+    def reset(self) -> None:
+        """Start the next episode; returns when the loop has begun it."""
+        ticks = self._ticks()
+        self.seed += 1
+        served = self._loop.reset(*self._begin())
+        deadline = time.monotonic() + 1.0
+        while served and self._ticks() >= ticks > 0:  # until the loop has counted from zero again
+            served = time.monotonic() < deadline
+            time.sleep(0.001)
+        if not served:
+            raise SteadyhandError("the loop of the twin takes no requests; it has stopped")
+
+    def _ticks(self) -> int:
+        instant = self.advance()
+        return instant.observation.status.counters["ticks"] if instant else 0
+
+    def pause(self, paused: bool) -> None:
+        """Let the simulated time stand still, or go on."""
+        self._loop.set_paused(paused)
+
+    def send(self, position: np.ndarray, quaternion: np.ndarray, stamp: float, gripper: float) -> None:
+        """Request a tool pose (m, xyzw) decided at ``stamp`` (Unix time) and an opening 0..1."""
+        self._loop.send(position, quaternion, stamp, gripper)
+
+    def advance(self) -> Instant | None:
+        """The newest instant; None before the loop's first tick."""
+        newest = self._loop.snapshot()
+        if newest is not None:
+            self._instant = Instant(*newest)
+        return self._instant
+
+    def look(self, instant: Instant) -> TaskView | None:
+        """Judge the task; None without one."""
+        task = self.world.task
+        if task is None:
+            return None
+        self._shadow.show(instant)
+        truth = task.truth(self._shadow)
+        self._success = self._success or task.success(instant.observation, truth)
+        return TaskView(truth, self._perception.see(truth), self._success)

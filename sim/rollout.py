@@ -1,0 +1,162 @@
+"""Many episodes at once: who decides, what is kept of it, and in which order it comes back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from steadyhand.sim._native import TwinBatch
+from steadyhand.sim.env import Episode, Frame, World
+from steadyhand.sim.rotations import rot6d_from_quat
+
+ROWS = 32  # episodes under way at once; fixed, so that results do not depend on the number of workers
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An action and the segment label of whoever decided it (steadyhand.data_collection.labels.Segment)."""
+
+    action: np.ndarray  # (10,)
+    segment: int
+
+
+class Driver(Protocol):
+    """Decides for the episodes under way. Rows are positions in the batch; an episode keeps its row to its end."""
+
+    name: str
+    version: str  # of the policy; empty if none acts
+
+    def begin(self, row: int, episode: Episode) -> None:
+        """A new episode starts in this row."""
+
+    def decide(self, rows: Sequence[int], frames: Sequence[Frame]) -> list[Decision]:
+        """One decision per row, from what is known now."""
+
+
+class ScriptedDriver:
+    """The task's scripted operator demonstrates."""
+
+    name, version = "scripted", ""
+
+    def __init__(self, segment: int = 0) -> None:
+        self._segment = segment
+        self._episodes: dict[int, Episode] = {}
+
+    def begin(self, row: int, episode: Episode) -> None:
+        """Nothing to prepare: the operator starts with the episode."""
+        self._episodes[row] = episode
+
+    def decide(self, rows: Sequence[int], frames: Sequence[Frame]) -> list[Decision]:
+        """What the operator would do."""
+        return [
+            Decision(self._episodes[row].operator.act(frame.state, frame.truth), self._segment)
+            for row, frame in zip(rows, frames, strict=True)
+        ]
+
+
+class PolicyDriver:
+    """A policy decides alone."""
+
+    def __init__(self, policy, segment: int = 1) -> None:
+        self._policy, self._segment = policy, segment
+        self.name, self.version = policy.name, policy.version
+
+    def begin(self, row: int, episode: Episode) -> None:
+        """A fresh history for the row; the policy's noise follows the episode's seed."""
+        self._policy.reset([row], seeds=[episode.seed])
+
+    def decide(self, rows: Sequence[int], frames: Sequence[Frame]) -> list[Decision]:
+        """One batched decision of the policy."""
+        inputs = [frame.policy_input() for frame in frames]
+        batch = {key: np.stack([entry[key] for entry in inputs]) for key in inputs[0]}
+        return [Decision(action, self._segment) for action in self._policy.act(batch, rows)]
+
+
+@dataclass
+class EpisodeLog:
+    """One finished episode: a row per decision, the observation taken before its action."""
+
+    seed: int
+    success: bool = False
+    reason: str = ""
+    steps: int = 0
+    frames: list[Frame] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    applied: list[np.ndarray] = field(default_factory=list)  # (10,) what the controller tracked at the period's end
+    scenes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # qpos, mocap at each decision
+    counters: dict[str, int] = field(default_factory=dict)  # of the controller, at the end
+
+    def __len__(self) -> int:
+        return len(self.decisions)
+
+    @property
+    def segments(self) -> np.ndarray:
+        """Segment labels (T,)."""
+        return np.array([decision.segment for decision in self.decisions], dtype=np.int8)
+
+
+class Rollout:
+    """Runs episodes of one world in batches.
+
+    Episodes are assigned to rows in the order of the seeds and decided in lock-step, so the outcome of every episode is
+    the same for any number of workers.
+    """
+
+    def __init__(self, world: World, driver: Driver, workers: int = 2, time_limit: float | None = None) -> None:
+        self._world, self._driver, self._workers = world, driver, workers
+        self._time_limit = time_limit
+
+    def run(self, seeds: Sequence[int]) -> Iterator[EpisodeLog]:
+        """Yield the episodes in the order of their seeds, each as soon as it and all before it are done."""
+        waiting = list(enumerate(seeds))[::-1]
+        episodes = [Episode(self._world) for _ in range(min(ROWS, len(waiting)))]
+        batch = TwinBatch([episode.twin for episode in episodes], self._workers)
+        active: dict[int, tuple[int, EpisodeLog]] = {}
+        finished: dict[int, EpisodeLog] = {}
+        following = 0
+        while waiting or active:
+            for row in range(len(episodes)):
+                if row not in active and waiting:
+                    active[row] = self._begin(row, episodes[row], *waiting.pop())
+            for row in self._advance(episodes, batch, active):
+                order, log = active.pop(row)
+                finished[order] = log
+            while following in finished:
+                yield finished.pop(following)
+                following += 1
+
+    def _begin(self, row: int, episode: Episode, order: int, seed: int) -> tuple[int, EpisodeLog]:
+        episode.reset(seed)
+        if self._time_limit is not None:
+            episode.time_limit = self._time_limit
+        self._driver.begin(row, episode)
+        return order, EpisodeLog(seed)
+
+    def _advance(self, episodes: list[Episode], batch: TwinBatch, active: dict) -> list[int]:
+        """One decision period for all active rows; returns the rows that ended."""
+        rows = list(active)
+        frames = [episodes[row].observe() for row in rows]
+        decisions = self._driver.decide(rows, frames)
+        for row, frame, decision in zip(rows, frames, decisions, strict=True):
+            log = active[row][1]
+            log.frames.append(frame)
+            log.decisions.append(decision)
+            log.scenes.append((episodes[row].twin.qpos, episodes[row].twin.mocap))
+            episodes[row].request(decision.action)
+        batch.step(episodes[rows[0]].ticks, rows)
+        return [row for row in rows if self._judge(episodes[row], active[row][1])]
+
+    def _judge(self, episode: Episode, log: EpisodeLog) -> bool:
+        seen = episode.twin.observe()
+        gripper = float(np.clip(log.decisions[-1].action[9], 0.0, 1.0))
+        log.applied.append(
+            np.concatenate([seen.reference_position, rot6d_from_quat(seen.reference_quaternion), [gripper]])
+        )
+        outcome = episode.outcome()
+        if outcome is None:
+            return False
+        log.success, log.reason = outcome
+        log.steps = episode.steps
+        log.counters = seen.status.counters
+        return True

@@ -1,0 +1,57 @@
+"""The twin's cameras as ROS topics."""
+
+import mujoco
+import numpy as np
+
+from steadyhand import ros, ros_messages
+from steadyhand.errors import unknown
+from steadyhand.sim.realtime import Instant, Shadow
+
+
+class Cameras:
+    """Draws and publishes. Belongs to the thread that made it, because its OpenGL context does."""
+
+    def __init__(self, model: mujoco.MjModel, names: list[str], width: int, height: int) -> None:
+        """Check the names and open the renderer; without names nothing is opened."""
+        known = [model.camera(i).name for i in range(model.ncam)]
+        for name in names:
+            if name not in known:
+                raise unknown("camera", name, known, 'or "none" for no images')
+        self._names, self._size = names, (width, height)
+        self._shadow = Shadow(model)
+        self._angle = {name: float(np.deg2rad(model.camera(name).fovy[0])) for name in names}
+        self._renderer = mujoco.Renderer(model, height, width) if names else None
+        self._out: dict[str, object] = {}
+
+    def advertise(self, node: ros.Node) -> None:
+        """Create the publishers."""
+        for name in self._names:
+            for kind in ros.CAMERA_TOPICS:
+                self._out[f"{name}/{kind}"] = ros.publisher(node, f"{name}/{kind}")
+
+    def publish(self, instant: Instant) -> None:
+        """Draw what somebody listens to, stamped with the time of the state that it shows."""
+        wanted = [name for name in self._names if self._listeners(name, "image_raw", "compressed")]
+        if wanted:
+            self._shadow.show(instant)
+            mujoco.mj_camlight(self._shadow.model, self._shadow.data)
+        for name in wanted:
+            self._renderer.update_scene(self._shadow.data, camera=name)
+            self._publish(name, self._renderer.render(), instant.observation.time)
+
+    def _publish(self, name: str, pixels: np.ndarray, stamp: float) -> None:
+        frame = f"{name}_optical_frame"
+        if self._listeners(name, "image_raw"):
+            self._out[f"{name}/image_raw"].publish(ros_messages.image(pixels, stamp, frame))
+        if self._listeners(name, "compressed"):
+            self._out[f"{name}/compressed"].publish(ros_messages.compressed(pixels, stamp, frame))
+        info = ros_messages.camera_info(*self._size, self._angle[name], stamp, frame)
+        self._out[f"{name}/camera_info"].publish(info)
+
+    def _listeners(self, name: str, *kinds: str) -> bool:
+        return any(self._out[f"{name}/{kind}"].get_subscription_count() > 0 for kind in kinds)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()

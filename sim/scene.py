@@ -1,0 +1,186 @@
+"""The twin's MuJoCo model, generated from a robot's URDF: drives, gripper, contact rules, table, light and cameras."""
+
+from itertools import combinations
+
+import mujoco
+import numpy as np
+
+from steadyhand.errors import SteadyhandError
+from steadyhand.sim.robot import GripperSpec, RobotSpec
+from steadyhand.sim.urdf import Urdf, mujoco_xml
+
+VISUAL_GROUP = 2  # drawn, touches nothing
+COLLISION_GROUP = 3  # touches, not drawn
+IMAGE_SIZE = (640, 480)  # largest picture, width and height
+
+
+def build_spec(robot: RobotSpec, timestep: float = 0.001) -> mujoco.MjSpec:
+    """Build the scene with the robot on its table; tasks add their objects to the result.
+
+    The table's surface is z = 0, the robot's base is at the origin. Names: one motor per arm joint called like the
+    joint, the actuator "gripper" (opening of one finger in m), the site "tool", the cameras "front" and "wrist",
+    the geom "table".
+    """
+    spec = _parse(robot.urdf)
+    spec.modelname = robot.name
+    spec.option.timestep = timestep
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    _sort_geoms(spec)
+    _exclude_neighbours(spec, robot.urdf)
+    _add_motors(spec, robot)
+    if robot.gripper is not None:
+        _add_gripper(spec, robot.gripper)
+    _body(spec, robot.tool_frame).add_site(name="tool", size=[0.005, 0.005, 0.005], group=4)
+    _add_room(spec)
+    _add_cameras(spec, robot)
+    return spec
+
+
+def compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
+    """Compile a scene, turning MuJoCo's complaints into an error for people."""
+    try:
+        return spec.compile()
+    except (ValueError, mujoco.FatalError) as error:
+        raise SteadyhandError(f"MuJoCo refuses the scene '{spec.modelname}': {_line(error)}") from error
+
+
+def home_qpos(model: mujoco.MjModel, robot: RobotSpec) -> np.ndarray:
+    """Positions (nq,) with the arm at home and the gripper open; whatever a task added stays where it was defined."""
+    qpos = model.qpos0.copy()
+    for name, q in zip(robot.joints, robot.q_home, strict=True):
+        qpos[model.joint(name).qposadr[0]] = q
+    if robot.gripper is not None:
+        for name in filter(None, (robot.gripper.joint, robot.gripper.mimic_joint)):
+            qpos[model.joint(name).qposadr[0]] = robot.gripper.max_opening
+    return qpos
+
+
+def _parse(urdf: Urdf) -> mujoco.MjSpec:
+    try:
+        return mujoco.MjSpec.from_string(mujoco_xml(urdf))
+    except (ValueError, mujoco.FatalError) as error:
+        raise SteadyhandError(f"{urdf.path}: MuJoCo cannot read it: {_line(error)}") from error
+
+
+def _body(spec: mujoco.MjSpec, link: str) -> mujoco.MjsBody:
+    # MuJoCo takes a root link called "world" as the world itself.
+    return spec.body(link) or spec.worldbody
+
+
+def _sort_geoms(spec: mujoco.MjSpec) -> None:
+    """Tell pictures from contact bodies; a link without visuals shows its contact bodies."""
+    for body in spec.bodies:
+        has_visual = any(_is_visual(geom) for geom in body.geoms)
+        for geom in body.geoms:
+            geom.group = VISUAL_GROUP if _is_visual(geom) or not has_visual else COLLISION_GROUP
+
+
+def _is_visual(geom: mujoco.MjsGeom) -> bool:
+    return geom.contype == 0 and geom.conaffinity == 0
+
+
+def _exclude_neighbours(spec: mujoco.MjSpec, urdf: Urdf) -> None:
+    """Let links up to two joints apart pass through each other: their coarse contact bodies overlap at the joints."""
+    groups = {link: urdf.group(link) for link in urdf.links if spec.body(link) and _touches(spec.body(link))}
+    for (first, a), (second, b) in combinations(groups.items(), 2):
+        common = sum(x == y for x, y in zip(a, b, strict=False))
+        if 0 < len(a) + len(b) - 2 * common <= 2:
+            spec.add_exclude(bodyname1=first, bodyname2=second)
+
+
+def _touches(body: mujoco.MjsBody) -> bool:
+    return any(not _is_visual(geom) for geom in body.geoms)
+
+
+def _add_motors(spec: mujoco.MjSpec, robot: RobotSpec) -> None:
+    for name, armature, effort in zip(robot.joints, robot.armature, robot.tau_limit, strict=True):
+        spec.joint(name).armature = armature
+        motor = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor.set_to_motor()
+        motor.ctrlrange = motor.forcerange = [-effort, effort]
+
+
+def _add_gripper(spec: mujoco.MjSpec, gripper: GripperSpec) -> None:
+    """One position drive for both fingers: the equality passes half of its force on to the other finger."""
+    fingers = [name for name in (gripper.joint, gripper.mimic_joint) if name]
+    for name in fingers:
+        joint = spec.joint(name)
+        joint.damping = [gripper.damping, 0.0, 0.0]
+        joint.armature = gripper.armature
+        joint.actfrclimited = False  # the drive has its own limit
+    force = gripper.max_force * len(fingers)
+    drive = spec.add_actuator(name="gripper", target=gripper.joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    drive.set_to_position(kp=gripper.stiffness)
+    drive.ctrlrange = [0.0, gripper.max_opening]
+    drive.forcerange = [-force, force]
+    for equality in spec.equalities:  # from the URDF's <mimic>, stiffened
+        equality.solref = [0.004, 1.0]
+        equality.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
+    for link in gripper.pad_links:
+        for geom in spec.body(link).geoms:
+            if not _is_visual(geom):
+                _make_pad(geom)
+
+
+def _make_pad(geom: mujoco.MjsGeom) -> None:
+    geom.condim = 4  # resists twisting about the contact's normal too
+    geom.friction = [1.5, 0.02, 0.0001]
+    geom.priority = 1  # rubber decides, whatever is held
+    geom.solref = [0.01, 1.0]
+    geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
+
+
+def _add_room(spec: mujoco.MjSpec) -> None:
+    world = spec.worldbody
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = IMAGE_SIZE
+    # Shadows and multisampling are most of what a picture costs without a GPU.
+    spec.visual.quality.offsamples = 0
+    spec.visual.quality.shadowsize = 0
+    spec.visual.headlight.ambient = [0.36, 0.36, 0.37]
+    spec.visual.headlight.diffuse = [0.22, 0.22, 0.22]
+    spec.visual.headlight.specular = [0.05, 0.05, 0.05]
+    for position, direction, strength in (
+        ([1.0, -1.0, 2.5], [-0.4, 0.45, -1.0], 0.46),
+        ([0.3, 1.5, 2.0], [0.1, -0.8, -0.6], 0.20),
+    ):
+        light = world.add_light(pos=position, dir=direction, castshadow=False)
+        light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+        light.diffuse = [strength] * 3
+        light.specular = [0.15] * 3
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.80, 0.84, 0.88], rgb2=[0.52, 0.57, 0.63], width=128, height=768,
+    )
+    drawn = {"contype": 0, "conaffinity": 0, "group": VISUAL_GROUP}
+    box, plane = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_PLANE
+    # A plane touches faster and steadier than the top of a box.
+    world.add_geom(name="table", type=plane, size=[0.8, 0.7, 0.01], group=COLLISION_GROUP)
+    world.add_geom(type=box, pos=[0.35, 0, -0.02], size=[0.65, 0.7, 0.02], rgba=[0.76, 0.69, 0.59, 1], **drawn)
+    for x, y in ((-0.25, -0.65), (-0.25, 0.65), (0.95, -0.65), (0.95, 0.65)):
+        world.add_geom(type=box, pos=[x, y, -0.39], size=[0.03, 0.03, 0.35], rgba=[0.24, 0.25, 0.27, 1], **drawn)
+    world.add_geom(type=plane, pos=[0, 0, -0.74], size=[4, 4, 0.1], rgba=[0.55, 0.57, 0.60, 1], **drawn)
+
+
+def _add_cameras(spec: mujoco.MjSpec, robot: RobotSpec) -> None:
+    front = {"pos": [1.42, -0.78, 0.88], "target": [0.30, 0.0, 0.27], "up": [0, 0, 1]}
+    # In the tool frame: beside the hand, looking past the fingertips; up in the picture is the tool's x axis.
+    wrist = {"pos": [0.066, 0.0, -0.058], "target": [0.008, 0.0, 0.02], "up": [1, 0, 0]}
+    for name, body, view, fovy in (
+        ("front", spec.worldbody, front, 42.0),
+        ("wrist", _body(spec, robot.tool_frame), wrist, 70.0),
+    ):
+        body.add_camera(name=name, pos=view["pos"], quat=_look(**view), fovy=fovy)
+
+
+def _look(pos: list[float], target: list[float], up: list[float]) -> np.ndarray:
+    """Orientation (w, x, y, z) of a camera at pos that looks at target (MuJoCo's looks along its -z axis)."""
+    backward = np.subtract(pos, target) / np.linalg.norm(np.subtract(pos, target))
+    right = np.cross(up, backward)
+    right /= np.linalg.norm(right)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, np.column_stack([right, np.cross(backward, right), backward]).ravel())
+    return quat
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,22 @@
+"""Tasks of the twin, by name."""
+
+from steadyhand.errors import unknown
+from steadyhand.sim.tasks.peg_insertion import PegInsertion
+from steadyhand.sim.tasks.task import Operator, Perception, Start, Task
+
+TASKS: dict[str, type[Task]] = {PegInsertion.name: PegInsertion}
+
+
+def task_names() -> list[str]:
+    """Every task that can be asked for."""
+    return sorted(TASKS)
+
+
+def make_task(name: str) -> Task:
+    """The task with this name; SteadyhandError lists the names if there is none."""
+    if name not in TASKS:
+        raise unknown("task", name, task_names(), "see `steadyhand tasks`")
+    return TASKS[name]()
+
+
+__all__ = ["TASKS", "Operator", "Perception", "Start", "Task", "make_task", "task_names"]

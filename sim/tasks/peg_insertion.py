@@ -1,0 +1,160 @@
+"""Peg insertion: pick a square peg up, put it into a square hole and let go.
+
+The peg (30 x 30 x 80 mm) has 1.5 mm of room on each side of a 33 mm hole, 30 mm deep, whose walls are rough: a peg set
+down on the rim stays there. Eyes see the hole with an error that is redrawn while the peg is above the rim and frozen
+once the peg hides it, so that a wrong guess cannot be seen away, only lifted away and tried again.
+"""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from steadyhand.sim._native import Observation, Twin
+from steadyhand.sim.robot import RobotSpec
+from steadyhand.sim.rotations import rot6d_from_quat, yaw_of
+from steadyhand.sim.tasks.peg_operator import PegOperator
+from steadyhand.sim.tasks.task import Start
+
+PEG_HALF = np.array([0.015, 0.015, 0.040])  # m
+HOLE_WIDTH = 0.033  # m
+HOLE_DEPTH = 0.030  # m; the rim's height, as the table is the bottom
+FIXTURE_HALF = 0.060  # m
+PEG_MASS = 0.12  # kg
+WALL_FRICTION = 1.0  # sliding; 2.5 times that of printed plastic, so that nothing slides in by luck
+OCCLUSION_HEIGHT = 0.005  # m above the rim below which the peg hides the hole
+HOLE_SIGMA = 0.0015  # m, per axis
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Where objects may start, uniformly: centre and half-width."""
+
+    peg_xy: tuple[float, float] = (0.45, -0.15)  # m
+    hole_xy: tuple[float, float] = (0.50, 0.15)  # m
+    spread: float = 0.08  # m
+    yaw: float = 0.4  # rad
+
+
+class HoleInView:
+    """Sees the peg exactly, and the hole with an error that freezes while the peg hides it."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._error = rng.normal(0.0, HOLE_SIGMA, 2)
+
+    def see(self, truth: np.ndarray) -> np.ndarray:
+        """Truth (14,) with the error (2,) added to the hole's x and y."""
+        if peg_height(truth) > HOLE_DEPTH + OCCLUSION_HEIGHT or not over_fixture(truth):
+            self._error = self._rng.normal(0.0, HOLE_SIGMA, 2)
+        seen = truth.copy()
+        seen[9:11] += self._error
+        return seen
+
+
+class PegInsertion:
+    """See the module's docstring. Truth: peg x y z, peg rot6d, hole x y z (centre of the rim), cos and sin of its yaw."""
+
+    name = "peg_insertion"
+    instruction = "put the peg into the hole and let go"
+    time_limit = 20.0
+    environment_names = (
+        "peg.x", "peg.y", "peg.z", "peg.r0", "peg.r1", "peg.r2", "peg.r3", "peg.r4", "peg.r5",
+        "hole.x", "hole.y", "hole.z", "hole.cos_yaw", "hole.sin_yaw",
+    )  # fmt: skip
+
+    def __init__(self, ranges: Ranges | None = None) -> None:
+        self.ranges = ranges or Ranges()
+
+    def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
+        """Add the peg (free body "peg") and the fixture (mocap body "hole", origin at the centre of the rim)."""
+        peg = spec.worldbody.add_body(name="peg", pos=[*self.ranges.peg_xy, PEG_HALF[2]])
+        peg.add_freejoint(name="peg")
+        peg.explicitinertial = True  # the scene takes no inertia from shapes
+        peg.ipos = [0, 0, 0]
+        peg.mass = PEG_MASS
+        peg.inertia = PEG_MASS / 3.0 * (np.sum(PEG_HALF**2) - PEG_HALF**2)
+        peg.add_geom(
+            name="peg", type=mujoco.mjtGeom.mjGEOM_BOX, size=PEG_HALF, group=2,
+            rgba=[0.91, 0.45, 0.18, 1], friction=[WALL_FRICTION, 0.005, 0.0001],
+        )  # fmt: skip
+        hole = spec.worldbody.add_body(name="hole", mocap=True, pos=[*self.ranges.hole_xy, HOLE_DEPTH])
+        inner, outer = HOLE_WIDTH / 2, FIXTURE_HALF
+        wall = (outer - inner) / 2
+        for i, (x, y, sx, sy) in enumerate(
+            [(inner + wall, 0, wall, outer), (-inner - wall, 0, wall, outer), (0, inner + wall, inner, wall), (0, -inner - wall, inner, wall)]
+        ):
+            hole.add_geom(
+                name=f"hole_wall{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=[x, y, -HOLE_DEPTH / 2],
+                size=[sx, sy, HOLE_DEPTH / 2], group=2, rgba=[0.20, 0.36, 0.55, 1],
+                friction=[WALL_FRICTION, 0.005, 0.0001],
+            )  # fmt: skip
+
+    def start(self, model: mujoco.MjModel, home: np.ndarray, rng: np.random.Generator) -> Start:
+        """Peg upright on the table, hole beside it, both anywhere within the ranges."""
+        r = self.ranges
+        peg_xy = np.add(r.peg_xy, rng.uniform(-r.spread, r.spread, 2))
+        hole_xy = np.add(r.hole_xy, rng.uniform(-r.spread, r.spread, 2))
+        peg_yaw, hole_yaw = rng.uniform(-r.yaw, r.yaw, 2)
+        qpos = home.copy()
+        address = model.joint("peg").qposadr[0]
+        qpos[address : address + 7] = [*peg_xy, PEG_HALF[2], np.cos(peg_yaw / 2), 0, 0, np.sin(peg_yaw / 2)]
+        mocap = np.array([*hole_xy, HOLE_DEPTH, np.cos(hole_yaw / 2), 0, 0, np.sin(hole_yaw / 2)])
+        return Start(qpos, mocap)
+
+    def truth(self, twin: Twin) -> np.ndarray:
+        """(14,) as named in environment_names."""
+        peg, peg_quat = twin.body_pose("peg")
+        hole, hole_quat = twin.body_pose("hole")
+        yaw = yaw_of(rot6d_from_quat(hole_quat))
+        return np.concatenate([peg, rot6d_from_quat(peg_quat), hole, [np.cos(yaw), np.sin(yaw)]])
+
+    def perception(self, rng: np.random.Generator) -> HoleInView:
+        """The policy's eyes."""
+        return HoleInView(rng)
+
+    def operator(self, rng: np.random.Generator) -> PegOperator:
+        """A scripted human who sees the truth."""
+        return PegOperator(rng, rim=HOLE_DEPTH, peg_half_height=float(PEG_HALF[2]))
+
+    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+        """Seated to within 3 mm of the bottom, upright, and let go."""
+        return seated(truth) and observation.gripper > 0.6
+
+    def failure(self, truth: np.ndarray) -> str | None:
+        """A peg that lies on its side cannot be grasped from above; one off the table cannot be reached."""
+        if truth[2] < -0.01 or np.linalg.norm(truth[:2]) > 0.85:
+            return "peg_out_of_reach"
+        if peg_up(truth) < 0.5 and peg_height(truth) < HOLE_DEPTH:
+            return "peg_tipped"
+        return None
+
+    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+        """Where it got stuck."""
+        if seated(truth):
+            return "not_released"
+        if over_fixture(truth) and peg_height(truth) < HOLE_DEPTH + OCCLUSION_HEIGHT:
+            return "jammed_on_rim" if peg_height(truth) > HOLE_DEPTH - 0.004 else "jammed_in_hole"
+        held = np.linalg.norm(observation.position - truth[:3]) < 0.06 and observation.gripper < 0.5
+        return "never_inserted" if held else "not_grasped"
+
+
+def peg_up(truth: np.ndarray) -> float:
+    """Cosine of the peg's tilt: the z component of its long axis."""
+    x, y = truth[3:6], truth[6:9]
+    return float(x[0] * y[1] - x[1] * y[0])
+
+
+def peg_height(truth: np.ndarray) -> float:
+    """Height of the centre of the peg's lower end above the table, m."""
+    return float(truth[2] - PEG_HALF[2] * abs(peg_up(truth)))
+
+
+def over_fixture(truth: np.ndarray) -> bool:
+    """Whether the peg is above the fixture's block."""
+    return bool(np.linalg.norm(truth[:2] - truth[9:11]) < FIXTURE_HALF)
+
+
+def seated(truth: np.ndarray) -> bool:
+    """Whether the peg stands in the hole."""
+    return over_fixture(truth) and peg_height(truth) < 0.003 and peg_up(truth) > 0.99

@@ -1,0 +1,45 @@
+"""Films of episodes: the recorded scene states, rendered after the fact."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from steadyhand.sim.env import DECISION_PERIOD, World
+from steadyhand.sim.render import Renderer
+from steadyhand.sim.rollout import EpisodeLog
+
+SIZE = (480, 360)  # width, height of one view
+
+
+def write_videos(world: World, episodes: Mapping[str, EpisodeLog], folder: Path) -> list[Path]:
+    """Film episodes as folder/NAME.mp4 (H.264), front and wrist camera side by side, in real time."""
+    if not episodes:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    renderer = Renderer(world.model, *SIZE)
+    paths = []
+    for name, log in episodes.items():
+        path = folder / f"{name}.mp4"
+        pictures = (
+            np.concatenate([renderer.render(qpos, camera, mocap) for camera in ("front", "wrist")], axis=1)
+            for qpos, mocap in log.scenes
+        )
+        write_video(path, pictures)
+        paths.append(path)
+    renderer.close()
+    return paths
+
+
+def write_video(path: Path, pictures, fps: int = round(1 / DECISION_PERIOD)) -> None:
+    """Encode RGB pictures (H, W, 3) uint8, even sizes, as H.264 that browsers play."""
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "veryfast", "crf": "26"})
+        stream.pix_fmt = "yuv420p"
+        for i, picture in enumerate(pictures):
+            if i == 0:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())

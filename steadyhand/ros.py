@@ -1,0 +1,281 @@
+"""What every ROS 2 process of the stack shares: names, quality of service, start and end of a process.
+
+Standard message types only, with the topic names of CRISP, so that its clients work unchanged. Names are relative to
+the robot's namespace.
+"""
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.paths import config_dir
+
+try:
+    import rclpy
+    from diagnostic_msgs.msg import DiagnosticArray
+    from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+    from rclpy.callback_groups import ReentrantCallbackGroup
+    from rclpy.exceptions import InvalidNamespaceException
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.node import Node
+    from rclpy.task import Future
+    from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+    from std_msgs.msg import Bool, Float64MultiArray
+    from std_srvs.srv import SetBool, Trigger
+except ImportError as error:
+    raise SteadyhandError(
+        f"ROS 2 cannot be imported ({error}); install it with: pip install 'steadyhand[ros]', "
+        "or source a ROS 2 Jazzy installation"
+    ) from error
+
+TARGET = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""Targets: every one counts, but only the newest matters."""
+SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Measurements: a late one is worthless, so it is not sent again."""
+STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""States: who joins late gets the present one."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One row of the table of topics."""
+
+    name: str
+    type: type
+    qos: QoSProfile
+
+
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        # what the policy or the operator asks for
+        Topic("target_pose", PoseStamped, TARGET),
+        Topic("gripper/gripper_position_controller/commands", Float64MultiArray, TARGET),
+        # what the robot says; reference_pose is what the controller really follows after all its limits
+        Topic("joint_states", JointState, SENSOR),
+        Topic("current_pose", PoseStamped, SENSOR),
+        Topic("current_twist", TwistStamped, SENSOR),
+        Topic("external_wrench", WrenchStamped, SENSOR),
+        Topic("reference_pose", PoseStamped, SENSOR),
+        Topic("gripper/joint_states", JointState, SENSOR),
+        Topic("controller_status", DiagnosticArray, STATUS),
+        Topic("/diagnostics", DiagnosticArray, TARGET),
+        # what only a twin knows, as named numbers with a stamp
+        Topic("task/environment_state", JointState, SENSOR),
+        Topic("task/truth", JointState, SENSOR),
+        Topic("task/success", Bool, STATUS),
+    )
+}
+GRIPPER_COMMAND = "gripper/gripper_position_controller/commands"
+SERVICES = {
+    "reset": Trigger,
+    "pause": SetBool,
+    "policy/enable": SetBool,
+    "session/start": Trigger,
+    "session/stop_success": Trigger,
+    "session/stop_failure": Trigger,
+    "session/discard": Trigger,
+}
+CAMERA_TOPICS = {"image_raw": Image, "compressed": CompressedImage, "camera_info": CameraInfo}
+
+
+def topic(name: str) -> Topic:
+    """Row of the table for a name; ``<camera>/image_raw``, ``/compressed`` and ``/camera_info`` are rows too."""
+    if name in TOPICS:
+        return TOPICS[name]
+    _, _, kind = name.rpartition("/")
+    if kind in CAMERA_TOPICS and name != kind:
+        return Topic(name, CAMERA_TOPICS[kind], SENSOR)
+    raise unknown("topic", name, [*TOPICS, *(f"<camera>/{kind}" for kind in CAMERA_TOPICS)])
+
+
+def publisher(node: Node, name: str) -> Any:
+    """Publisher with the type and quality of service of the table."""
+    row = topic(name)
+    return node.create_publisher(row.type, row.name, row.qos)
+
+
+def subscription(node: Node, name: str, callback: Callable[[Any], None]) -> Any:
+    """Subscription with the type and quality of service of the table."""
+    row = topic(name)
+    return node.create_subscription(row.type, row.name, callback, row.qos)
+
+
+def service(node: Node, name: str, callback: Callable[[Any, Any], Any]) -> Any:
+    """Service of the table; the callback fills the response and returns it."""
+    return node.create_service(SERVICES[name], name, callback)
+
+
+def answer_later(node: Node, name: str, request: Callable[[Any], None]) -> Any:
+    """Service of type Trigger whose answer another thread gives, without holding up the node.
+
+    Args:
+        node: Node that offers it.
+        name: Name in the table.
+        request: Called with a future; whoever serves it sets ``(success, message)`` as its result.
+    """
+
+    async def answer(_request: Any, response: Any) -> Any:
+        future = Future()
+        future.add_done_callback(lambda _: node.executor.wake())
+        request(future)
+        response.success, response.message = await future
+        return response
+
+    # In the default group an open request would hold up every other callback of the node.
+    return node.create_service(SERVICES[name], name, answer, callback_group=ReentrantCallbackGroup())
+
+
+def client(node: Node, name: str) -> Any:
+    """Client for a service of the table."""
+    return node.create_client(SERVICES[name], name)
+
+
+def call(client_: Any, request: Any = None, timeout: float = 5.0) -> Any:
+    """Call a service from a thread that does not spin the node, and wait for the answer.
+
+    Raises:
+        SteadyhandError: Nobody offers the service, or nobody answers within ``timeout`` seconds.
+    """
+    if not client_.wait_for_service(timeout_sec=timeout):
+        raise SteadyhandError(f"nobody offers the service {client_.srv_name}; is its node running in this ROS domain?")
+    future = client_.call_async(request if request is not None else client_.srv_type.Request())
+    deadline = time.monotonic() + timeout
+    while not future.done():
+        if time.monotonic() > deadline:
+            raise SteadyhandError(f"no answer from the service {client_.srv_name} within {timeout:g} s")
+        time.sleep(0.002)
+    return future.result()
+
+
+def now() -> float:
+    """Unix time in seconds: the clock of all stamps, of the real-time loop and of ROS."""
+    return time.time()
+
+
+def prepare_environment() -> None:
+    """Choose Fast DDS with our profile, unless the user has chosen something.
+
+    Must come before the first ``rclpy.init`` of the process, which reads the variables.
+    """
+    os.environ.setdefault("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    variables = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
+    if not any(name in os.environ for name in variables):
+        profile = str(config_dir() / "ros" / "fastdds.xml")
+        os.environ.update(dict.fromkeys(variables, profile))
+
+
+class _Spinner(threading.Thread):
+    """Runs callbacks of a node; an exception in one ends the process instead of leaving a node that does nothing."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(name=f"spin {node.get_name()}", daemon=True)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(node)
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            pass
+        except BaseException as error:  # handed to the main thread, whatever it is
+            self.error = error
+            _thread.interrupt_main()
+
+    def stop(self) -> None:
+        self.executor.shutdown()
+        self.join(timeout=2.0)
+
+
+@contextmanager
+def running(name: str, namespace: str = "", setup: Callable[[Node], Any] | None = None) -> Iterator[Any]:
+    """A node that spins in a background thread for as long as the block runs.
+
+    The main thread stays free for what must not delay callbacks (rendering, inference, the keyboard), and Ctrl-C
+    reaches it as ``KeyboardInterrupt``, also when sent as SIGTERM.
+
+    Args:
+        name: Node name.
+        namespace: The robot's namespace, "" for none.
+        setup: Makes the user's object from the node before it spins. Its value is what the block gets.
+
+    Yields:
+        What ``setup`` returned, or the node.
+    """
+    prepare_environment()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node(name, namespace=namespace)
+    except InvalidNamespaceException as error:
+        rclpy.try_shutdown()
+        reason = str(error).splitlines()[0]
+        raise SteadyhandError(f"'{namespace}' is no ROS namespace ({reason}); use letters, digits, _ and /") from error
+    spinner = _Spinner(node)
+    try:
+        thing = setup(node) if setup else node
+        spinner.start()
+        yield thing
+    except KeyboardInterrupt:
+        if spinner.error is not None:
+            raise spinner.error from None
+        raise
+    finally:
+        if spinner.is_alive():
+            spinner.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+class Pace:
+    """A loop at a fixed rate. A turn that ends late is counted; the loop goes on from now and never rushes."""
+
+    def __init__(self, rate: float) -> None:
+        self.period, self.missed = 1.0 / rate, 0
+        self.restart()
+
+    def restart(self) -> None:
+        """The first turn begins now."""
+        self._next = time.monotonic() + self.period
+
+    def wait(self) -> None:
+        """Sleep until the next turn."""
+        late = time.monotonic() - self._next
+        if late > 0.0:
+            self.missed += 1 + int(late / self.period)
+            self._next += late
+        else:
+            time.sleep(-late)
+        self._next += self.period
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off until the block is done: what is being saved gets saved."""
+    hits: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda n, _: hits.append(n)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if hits:
+        raise KeyboardInterrupt
+
+
+def interrupted(message: str) -> int:
+    """What a command returns after Ctrl-C, when all is put away: says one line, gives the exit status."""
+    print(f"\nsteadyhand: {message}", file=sys.stderr, flush=True)
+    return 130

@@ -1,0 +1,142 @@
+"""The robot's topics, gathered into the observation that policies and datasets know.
+
+Every topic keeps a short history by stamp, so that the state *before* a decision can be found although messages of
+different topics arrive in any order.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from steadyhand import ros, ros_messages
+from steadyhand.sim.rotations import rot6d_from_quat
+
+MAX_AGE = 0.2
+"""s; an older measurement says nothing about now."""
+_KEPT = {"image_raw": 32}  # messages; at 15 Hz two seconds, as for the state topics at 100 Hz
+_KEPT_STATE = 256
+_STATE = ("current_pose", "external_wrench", "joint_states", "gripper/joint_states")
+_ENVIRONMENT = "task/environment_state"
+
+
+class ObservationNotReadyError(Exception):
+    """There is no complete and recent observation; the message says which topic is missing or late."""
+
+
+class StateBuffer:
+    """Subscribes to a robot's topics and answers what was known at a given time.
+
+    Written by the thread that spins the node, read by any other.
+    """
+
+    def __init__(
+        self,
+        node: ros.Node,
+        joints: Sequence[str],
+        environment: bool = False,
+        cameras: Sequence[str] = (),
+        extra: Sequence[str] = (),
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: Node that is going to spin.
+            joints: Names of the arm's joints, in the order of ``observation.joints``.
+            environment: Also the twin's ``observation.environment_state``.
+            cameras: Cameras whose images belong to the observation.
+            extra: Further stamped state topics to wait for and keep.
+        """
+        self._joints, self.cameras = tuple(joints), tuple(cameras)
+        self._state = [*_STATE, *([_ENVIRONMENT] if environment else []), *extra]
+        self._lock = threading.Lock()
+        self._history: dict[str, deque[tuple[float, object]]] = {}
+        self._subscriptions = [
+            self._follow(node, name)
+            for name in [*self._state, "reference_pose", *(f"{camera}/image_raw" for camera in cameras)]
+        ]
+
+    def _follow(self, node: ros.Node, name: str):
+        history = self._history[name] = deque(maxlen=_KEPT.get(name.rpartition("/")[2], _KEPT_STATE))
+
+        def keep(message) -> None:
+            stamp = ros_messages.get_stamp(message)
+            with self._lock:
+                if not history or stamp > history[-1][0]:
+                    history.append((stamp, message))
+
+        return ros.subscription(node, name, keep)
+
+    def message(self, name: str, stamp: float, max_age: float = MAX_AGE):
+        """Newest message of a topic that is not younger than ``stamp`` nor older by more than ``max_age``."""
+        with self._lock:
+            for own, message in reversed(self._history[name]):
+                if own <= stamp:
+                    if stamp - own > max_age:
+                        raise ObservationNotReadyError(f"{name} is {stamp - own:.2f} s old (at most {max_age:g} s)")
+                    return message
+        raise ObservationNotReadyError(f"no message on {name} yet")
+
+    def recent(self, name: str, stamp: float, max_age: float = MAX_AGE):
+        """As ``message``, but None where there is none."""
+        try:
+            return self.message(name, stamp, max_age)
+        except ObservationNotReadyError:
+            return None
+
+    def newest_stamp(self) -> float:
+        """The latest time for which every state topic has been heard."""
+        with self._lock:
+            for name in self._state:
+                if not self._history[name]:
+                    raise ObservationNotReadyError(f"no message on {name} yet")
+            return min(self._history[name][-1][0] for name in self._state)
+
+    def now(self) -> tuple[float, dict[str, np.ndarray]]:
+        """Stamp and content of the newest complete observation.
+
+        Raises:
+            ObservationNotReadyError: A topic is silent, or the newest observation is too old to act upon.
+        """
+        stamp = self.newest_stamp()
+        age = time.time() - stamp
+        if age > MAX_AGE:
+            raise ObservationNotReadyError(f"the newest state is {age:.2f} s old (at most {MAX_AGE:g} s)")
+        return stamp, self.at(stamp)
+
+    def at(self, stamp: float) -> dict[str, np.ndarray]:
+        """What was known at ``stamp``: nothing in it is younger.
+
+        Returns:
+            ``observation.state`` (16), ``observation.joints`` (2n), both float32; ``observation.environment_state`` if
+            asked for; ``observation.images.<camera>`` (height, width, 3) uint8.
+        """
+        position, quaternion = ros_messages.pose_arrays(self.message("current_pose", stamp))
+        gripper = self.message("gripper/joint_states", stamp).position[0]
+        wrench = ros_messages.wrench_array(self.message("external_wrench", stamp))
+        state = np.concatenate([position, rot6d_from_quat(quaternion), [gripper], wrench])
+        joints = _ordered(self.message("joint_states", stamp), self._joints)
+        observation = {"observation.state": state.astype(np.float32), "observation.joints": joints}
+        if _ENVIRONMENT in self._state:
+            values = self.message(_ENVIRONMENT, stamp).position
+            observation["observation.environment_state"] = np.asarray(values, np.float32)
+        for camera in self.cameras:
+            image = self.message(f"{camera}/image_raw", stamp)
+            observation[f"observation.images.{camera}"] = ros_messages.image_array(image)
+        return observation
+
+    def reference(self, stamp: float) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3) and quaternion (4) that the controller followed at ``stamp``."""
+        return ros_messages.pose_arrays(self.message("reference_pose", stamp))
+
+
+def _ordered(message: ros.JointState, names: Sequence[str]) -> np.ndarray:
+    """Positions and velocities (2n) in the order of ``names``, whatever the order in the message."""
+    index = {name: i for i, name in enumerate(message.name)}
+    missing = [name for name in names if name not in index]
+    if missing:
+        raise ObservationNotReadyError(f"joint_states has no joint '{missing[0]}'; it has: {', '.join(message.name)}")
+    order = [index[name] for name in names]
+    return np.concatenate([np.asarray(message.position)[order], np.asarray(message.velocity)[order]]).astype(np.float32)

@@ -1,0 +1,105 @@
+"""The four ways to install, each in an environment of its own; what they installed is imported from elsewhere.
+
+The environments borrow their dependencies: their site-packages is filled with links to the running one's, without
+steadyhand, so nothing large is downloaded and paths between packages are those of a real installation.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_COPIED = (".git", ".venv", "build", "install", "log", "outputs", "*.egg-info", "*.so", "__pycache__", ".*_cache")
+PROBE = """
+import importlib.util, json
+import mujoco
+import steadyhand.sim, steadyhand.cli
+import steadyhand.crisp_control._core as core
+import steadyhand.sim._native as native
+from steadyhand.paths import config_dir
+libraries = {line.split()[-1] for line in open("/proc/self/maps") if "libmujoco.so" in line}
+assert len(libraries) == 1, f"two MuJoCos in one process: {libraries}"
+assert importlib.util.find_spec("data_collection") is None, "a part must not be importable without its parent"
+assert list((config_dir() / "robots").glob("*.yaml"))
+print(json.dumps([list(steadyhand.sim.__path__)[0], core.__file__, native.__file__, str(config_dir())]))
+"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def run(*command: object, cwd: Path, **variables: str) -> str:
+    """Run a command with the build tools of this environment on PATH; show everything it said if it fails."""
+    path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": "", **variables}
+    done = subprocess.run([str(word) for word in command], cwd=cwd, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def probe(python: Path, cwd: Path, *prefix: str) -> list[Path]:
+    """Import everything in a fresh process outside the checkout; return where the parts were found."""
+    (cwd / "probe.py").write_text(PROBE)
+    return [Path(path) for path in json.loads(run(*prefix, python, "probe.py", cwd=cwd).splitlines()[-1])]
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    """A copy of the checkout, without anything built."""
+    return Path(shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(*NOT_COPIED)))
+
+
+@pytest.fixture
+def python(tmp_path) -> Path:
+    """The interpreter of a new environment that has all dependencies, but not steadyhand."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    site = next((tmp_path / "venv" / "lib").glob("python3.*/site-packages"))
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "steadyhand" not in entry.name and not (site / entry.name).exists():
+            (site / entry.name).symlink_to(entry)
+    return tmp_path / "venv" / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def colcon(tmp_path_factory) -> Path:
+    """A folder with colcon and the setuptools it needs, for PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("colcon")
+    requirements = ("colcon-common-extensions", "setuptools")
+    pip = (sys.executable, "-m", "pip", "install", "-q", "--target", folder, "-c", ROOT / "constraints.txt")
+    run(*pip, *requirements, cwd=folder)
+    return folder
+
+
+def assert_inside(paths: list[Path], folder: Path) -> None:
+    assert all(path.resolve().is_relative_to(folder.resolve()) for path in paths), (paths, folder)
+
+
+@pytest.mark.parametrize("isolation", [(), ("--no-build-isolation",)], ids=["isolated", "not isolated"])
+def test_pip_install(source, python, tmp_path, isolation):
+    run(python, "-m", "pip", "install", "--no-deps", *isolation, ".", cwd=source)
+    shutil.rmtree(source)
+    assert_inside(probe(python, tmp_path), python.parents[1] / "lib")
+    assert run(python.parent / "steadyhand", "--version", cwd=tmp_path).strip()
+
+
+def test_pip_install_editable(source, python, tmp_path):
+    run(python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".", cwd=source)
+    assert_inside(probe(python, tmp_path), source)
+    run(python, "-m", "pip", "uninstall", "-y", "steadyhand", cwd=source)
+
+
+@pytest.mark.parametrize("symlink", [(), ("--symlink-install",)], ids=["copied", "symlinked"])
+def test_colcon_build(source, python, colcon, tmp_path, symlink):
+    run(python, colcon / "bin" / "colcon", "build", *symlink, cwd=source, PYTHONPATH=str(colcon))
+    assert (source / "install/steadyhand/share/ament_index/resource_index/packages/steadyhand").is_file()
+    assert (source / "install/steadyhand/share/steadyhand/config/robots").is_dir()
+    script = "install/steadyhand/lib/steadyhand/steadyhand"
+    (tmp_path / "sourced").write_text(f". '{source}/install/setup.sh'\ncd '{tmp_path}'\n\"$@\"\n")
+    assert_inside(probe(python, tmp_path, "bash", "sourced"), source if symlink else source / "install")
+    assert run("bash", "sourced", source / script, "--version", cwd=tmp_path).strip()
