@@ -41,7 +41,7 @@ lint: install ## ruff, clang-format, mypy
 	$(BIN)/mypy
 
 doctor: ## check what only the system can give, name the packages to install
-	@python=$$($(FIND_PYTHON)); "$${python:-python3}" steadyhand/doctor.py
+	@python=$$($(FIND_PYTHON)); "$${python:-python3}" steadyhand/doctor.py $(ARGS)
 
 bench: install ## measure the twin
 	$(BIN)/steadyhand bench twin --json outputs/bench/twin.json

@@ -8,6 +8,7 @@ import queue
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -158,7 +159,10 @@ class Requests:
         """Offer the services."""
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
         for name in ("start", "stop_success", "stop_failure", "discard"):
-            ros.answer_later(node, f"session/{name}", lambda future, name=name: self._queue.put((name, future)))
+            ros.answer_later(node, f"session/{name}", partial(self._put, name))
+
+    def _put(self, name: str, future: ros.Future) -> None:
+        self._queue.put((name, future))
 
     def serve(self, session: Session) -> None:
         """Pass everything on and answer."""
@@ -243,5 +247,5 @@ def main(config: RecordConfig) -> int:
 def _what_is_left(session: Session | None, config: RecordConfig) -> str:
     if session is None:
         return "recording stopped before it began"
-    lost = "the running episode is discarded, " if session.recording else ""
-    return f"recording stopped; {lost}{session.saved} episodes of this session are safe in {config.output}"
+    running = "the running episode is discarded, " if session.ask("discard")[0] else ""
+    return f"recording stopped; {running}{session.saved} episodes of this session are safe in {config.output}"

@@ -41,7 +41,11 @@ def features(
         Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
     """
     joints = [f"{quantity}{i}" for quantity in ("q", "dq") for i in range(n_joints)]
-    columns = {"observation.state": _floats(STATE_NAMES), "observation.joints": _floats(joints)}
+    columns = {
+        "observation.state": _floats(STATE_NAMES),
+        "observation.joints": _floats(joints),
+        "observation.reference": _floats(POSE_NAMES),
+    }
     if environment_names:
         columns["observation.environment_state"] = _floats(environment_names)
     for name, (height, width) in (cameras or {}).items():

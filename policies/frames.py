@@ -6,25 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lerobot.utils.constants import OBS_ENV_STATE, OBS_STATE
 from torch import Tensor
 
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.reading import load_columns
 from steadyhand.data_collection.schema import read_info
 from steadyhand.errors import SteadyhandError
+from steadyhand.policies.flow.configuration_steadyhand_flow import OBS_REFERENCE
 
-STATE, ENVIRONMENT, ACTION = "observation.state", "observation.environment_state", "action"
+STATE, REFERENCE, ENVIRONMENT, ACTION = OBS_STATE, OBS_REFERENCE, OBS_ENV_STATE, "action"
 
 
 @dataclass(frozen=True)
 class Chunks:
     """What training sees, one row for each frame that starts a chunk.
 
-    state (M, T, S) and environment (M, T, E): the last T frames, the episode's first repeated at its start;
+    state (M, T, S), reference (M, T, 9) and environment (M, T, E): the last T frames, the episode's first repeated at
+    its start;
     actions (M, H, 10): requested tool poses, the last valid one repeated; valid (M, H); start (M,): frames.
     """
 
     state: Tensor
+    reference: Tensor
     environment: Tensor | None
     actions: Tensor
     valid: Tensor
@@ -35,10 +39,11 @@ class Chunks:
 class Frames:
     """All frames of one or several datasets, episode after episode.
 
-    state (N, S), environment (N, E) or None, action (N, 10), segment (N,), episode (N,) unique over datasets.
+    state (N, S), reference (N, 9), environment (N, E) or None, action (N, 10), segment (N,), episode (N,) unique over datasets.
     """
 
     state: np.ndarray
+    reference: np.ndarray
     environment: np.ndarray | None
     action: np.ndarray
     episode: np.ndarray
@@ -60,6 +65,7 @@ class Frames:
         seen = np.maximum(start[:, None] + np.arange(1 - n_obs_steps, 1), first)
         return Chunks(
             state=torch.from_numpy(self.state[seen]),
+            reference=torch.from_numpy(self.reference[seen]),
             environment=None if self.environment is None else torch.from_numpy(self.environment[seen]),
             actions=torch.from_numpy(self.action[target]),
             valid=torch.from_numpy(valid),
@@ -89,7 +95,7 @@ def load_frames(paths: Sequence[Path | str]) -> Frames:
     """Read LeRobot datasets, refuse values that are not finite; without a column `segment` all are demo."""
     features = [read_info(path)["features"] for path in paths]
     optional = [name for name in (ENVIRONMENT, "segment") if any(name in known for known in features)]
-    recorded = load_columns(paths, [STATE, ACTION, *optional])
+    recorded = load_columns(paths, [STATE, REFERENCE, ACTION, *optional])
     columns = recorded.columns
     episode = np.repeat(np.arange(len(recorded.start)), recorded.stop - recorded.start)
     for name in columns.keys() - {"segment"}:
@@ -99,6 +105,7 @@ def load_frames(paths: Sequence[Path | str]) -> Frames:
             raise SteadyhandError(f"column '{name}' is not finite in {where}; leave that dataset out")
     return Frames(
         state=columns[STATE].astype(np.float32),
+        reference=columns[REFERENCE].astype(np.float32),
         environment=columns[ENVIRONMENT].astype(np.float32) if ENVIRONMENT in columns else None,
         action=columns[ACTION].astype(np.float32),
         episode=episode,

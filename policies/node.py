@@ -83,6 +83,8 @@ class PolicyNode:
     def _decide(self) -> None:
         try:
             stamp, observation = self._buffer.now()
+            if not self._target.get_subscription_count():
+                raise ObservationNotReadyError("nobody listens to target_pose yet")
         except ObservationNotReadyError as reason:
             self._hold(str(reason))
             return

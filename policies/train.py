@@ -20,7 +20,7 @@ from steadyhand.data_collection.schema import read_info
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.policies.flow import SteadyhandFlowConfig
 from steadyhand.policies.flow.modeling_steadyhand_flow import SteadyhandFlowPolicy
-from steadyhand.policies.frames import ACTION, ENVIRONMENT, STATE, Frames, load_frames
+from steadyhand.policies.frames import ACTION, ENVIRONMENT, REFERENCE, STATE, Frames, load_frames
 from steadyhand.policies.loss_log import LossLog
 from steadyhand.policies.training_state import load_checkpoint, save_checkpoint
 from steadyhand.policies.weights import SCHEMES, sample_weights
@@ -36,7 +36,7 @@ class TrainConfig:
     """Folders of LeRobot datasets recorded by steadyhand."""
     output: Path
     """New folder for checkpoints, loss.csv and loss.png."""
-    steps: int = 1500
+    steps: int = 3000
     """Optimizer steps."""
     batch_size: int = 256
     """Chunks per step."""
@@ -144,14 +144,19 @@ def _check_same(config: TrainConfig, file: Path, settings: dict) -> None:
 def _build_policy(config: TrainConfig) -> SteadyhandFlowPolicy:
     """A fresh policy for the columns of the first dataset."""
     features = read_info(config.dataset[0])["features"]
-    kinds = {STATE: FeatureType.STATE, ENVIRONMENT: FeatureType.ENV, ACTION: FeatureType.ACTION}
+    kinds = {
+        STATE: FeatureType.STATE,
+        REFERENCE: FeatureType.STATE,
+        ENVIRONMENT: FeatureType.ENV,
+        ACTION: FeatureType.ACTION,
+    }
     shapes = {
         name: PolicyFeature(kind, tuple(features[name]["shape"]))
         for name, kind in kinds.items()
         if name in features
     }
     policy_config = SteadyhandFlowConfig(
-        input_features={name: shapes[name] for name in (STATE, ENVIRONMENT) if name in shapes},
+        input_features={name: shapes[name] for name in (STATE, REFERENCE, ENVIRONMENT) if name in shapes},
         output_features={ACTION: shapes[ACTION]},
         device="cpu",
         push_to_hub=False,
@@ -170,7 +175,7 @@ def _normalize(policy: SteadyhandFlowPolicy, frames: Frames, weights: np.ndarray
     chunks = frames.chunks(policy.config.n_obs_steps, policy.config.horizon, weights)
     cumulative = np.cumsum(weights[chunks.start.numpy()])
     return _Samples(
-        features=policy.normalize_features(policy.raw_features(chunks.state, chunks.environment)),
+        features=policy.normalize_features(policy.raw_features(chunks.state, chunks.reference, chunks.environment)),
         target=policy.normalize_actions(chunks.actions, chunks.state[:, -1]),
         valid=chunks.valid,
         cumulative=cumulative / cumulative[-1],

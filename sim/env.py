@@ -16,6 +16,7 @@ from steadyhand.sim.tasks import Task, make_task
 
 DECISION_PERIOD = 0.1  # s
 ACTION_SIZE = 10
+SETTLE = 5  # decisions that success must last: what still moves may yet fall over, and letting go is part of the task
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ def state_vector(observation: Observation) -> np.ndarray:
     )
 
 
+def reference_vector(observation: Observation) -> np.ndarray:
+    """observation.reference (9,): position and rot6d of the pose that the controller tracks now.
+
+    Joint friction and contact keep the tool beside it, so a policy that only saw the tool could not tell a hand that rests
+    from one that pushes.
+    """
+    return np.concatenate([observation.reference_position, rot6d_from_quat(observation.reference_quaternion)])
+
+
 @dataclass(frozen=True)
 class Frame:
     """What is known at one decision, before it is taken. All arrays float64."""
@@ -64,6 +74,7 @@ class Frame:
     time: float  # s since the episode began
     state: np.ndarray  # (16,)
     joints: np.ndarray  # (2n,)
+    reference: np.ndarray  # (9,) pose the controller tracks
     environment: np.ndarray  # (E,) what may be seen
     truth: np.ndarray  # (E,) what is so
     observation: Observation
@@ -73,6 +84,7 @@ class Frame:
         return {
             "observation.state": self.state.astype(np.float32),
             "observation.joints": self.joints.astype(np.float32),
+            "observation.reference": self.reference.astype(np.float32),
             "observation.environment_state": self.environment.astype(np.float32),
         }
 
@@ -100,6 +112,7 @@ class Episode:
         self.operator = self.task.operator(human)
         self.time_limit = self.task.time_limit  # s; a supervised episode may set its own
         self.steps = 0
+        self._settled = 0
 
     def observe(self) -> Frame:
         """The frame of now. Call once per decision: eyes draw their errors from it."""
@@ -109,6 +122,7 @@ class Episode:
             time=self.twin.time,
             state=state_vector(observation),
             joints=np.concatenate([observation.q, observation.dq]),
+            reference=reference_vector(observation),
             environment=self.perception.see(truth),
             truth=truth,
             observation=observation,
@@ -123,12 +137,14 @@ class Episode:
         self.steps += 1
 
     def outcome(self) -> tuple[bool, str] | None:
-        """(success, reason) once the episode is over, None while it runs."""
+        """(success, reason) once the episode is over, None while it runs. Call once after every decision."""
         truth = self.task.truth(self.twin)
         observation = self.twin.observe()
-        if self.task.success(observation, truth):
+        late = self.twin.time >= self.time_limit - 1e-9
+        self._settled = self._settled + 1 if self.task.success(observation, truth) else 0
+        if self._settled >= SETTLE or (late and self._settled):
             return True, "success"
         reason = self.task.failure(truth)
-        if reason is None and self.twin.time >= self.time_limit - 1e-9:
+        if reason is None and late:
             reason = self.task.timeout_reason(observation, truth)
         return None if reason is None else (False, reason)

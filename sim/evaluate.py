@@ -47,7 +47,13 @@ class Evaluation:
     task: str
     policy: str
     version: str
+    requested: int  # episodes asked for; fewer logs if it was stopped
     logs: list[EpisodeLog]
+
+    @property
+    def complete(self) -> bool:
+        """False if it was stopped before the last episode."""
+        return len(self.logs) == self.requested
 
     @property
     def success(self) -> Rate:
@@ -69,6 +75,7 @@ class Evaluation:
             "task": self.task,
             "policy": self.policy,
             "version": self.version,
+            "requested": self.requested,
             "success": self.success.as_dict(),
             "reasons": self.reasons,
             "episodes": rows,
@@ -118,15 +125,24 @@ def with_progress(logs: Iterable[EpisodeLog], total: int, title: str) -> Iterabl
 
 
 def evaluate(world: World, driver: Driver, seeds: Sequence[int], workers: int, title: str = "evaluate") -> Evaluation:
-    """Run one episode per seed."""
+    """Run one episode per seed. Ctrl-C ends it early: what is finished by then is kept, see Evaluation.complete."""
     assert world.task is not None
-    logs = list(with_progress(Rollout(world, driver, workers).run(seeds), len(seeds), title))
-    return Evaluation(world.robot.name, world.task.name, driver.name, driver.version, logs)
+    logs: list[EpisodeLog] = []
+    try:
+        for log in with_progress(Rollout(world, driver, workers).run(seeds), len(seeds), title):
+            logs.append(log)
+    except KeyboardInterrupt:
+        if not logs:
+            raise
+    return Evaluation(world.robot.name, world.task.name, driver.name, driver.version, len(seeds), logs)
 
 
 def save_evaluation(evaluation: Evaluation, world: World, output: Path, videos: int) -> None:
-    """Write eval.json, and film the first failures and successes."""
+    """Write eval.json, and film the first failures and successes; passes a Ctrl-C on once all is saved."""
     (output / "eval.json").write_text(json.dumps(evaluation.as_dict(), indent=1) + "\n")
+    if not evaluation.complete:
+        print(f"stopped after {len(evaluation.logs)} of {evaluation.requested} episodes; they are in {output / 'eval.json'}")
+        raise KeyboardInterrupt
     failures = [log for log in evaluation.logs if not log.success][:videos]
     successes = [log for log in evaluation.logs if log.success][:videos]
     named = {f"failure_{log.seed}_{log.reason}": log for log in failures}

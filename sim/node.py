@@ -57,7 +57,9 @@ class TwinNode:
         self._frame = world.world.robot.base_frame
         self._target: tuple[np.ndarray, np.ndarray, float] | None = None  # position, quaternion, stamp
         self._gripper = 1.0
-        self._counts = dict.fromkeys(("states_published", "targets", "refused_frame", "refused_gripper", "several_publishers"), 0)
+        self._counts = dict.fromkeys(
+            ("states_published", "targets", "refused_frame", "refused_gripper", "several_publishers"), 0
+        )
         self._publish_state = _StatePublisher(node, world)
         self._status = ros.publisher(node, "controller_status")
         self._diagnostics = ros.publisher(node, "/diagnostics")
@@ -68,7 +70,7 @@ class TwinNode:
         node.create_timer(1.0 / rate, self._on_state)
         node.create_timer(STATUS_PERIOD, self._on_status)
         node.create_timer(DIAGNOSTICS_PERIOD, self._on_diagnostics)
-        self.instant: Instant | None = world.advance()
+        self.instant = world.advance()
         self._mode = ""
 
     def _on_target(self, message: ros.PoseStamped) -> None:
@@ -98,7 +100,7 @@ class TwinNode:
     def _send(self) -> None:
         """Hand the newest target over. A gripper command alone repeats the target with its old stamp."""
         if self._target is None:  # a stamp long expired: only the gripper moves
-            now = self._world.advance().observation
+            now = self.instant.observation
             self._world.send(now.position, now.quaternion, 0.0, self._gripper)
         else:
             self._world.send(*self._target, self._gripper)
@@ -119,7 +121,7 @@ class TwinNode:
 
     def _on_state(self) -> None:
         instant = self._world.advance()
-        if instant is None or (self.instant and instant.observation.time == self.instant.observation.time):
+        if instant is self.instant:
             return
         self.instant = instant
         self._publish_state(instant)
@@ -133,19 +135,19 @@ class TwinNode:
         status = observation.status
         age = f"{status.reference_age:.3f}" if status.counters["accepted"] else "no reference yet"
         values = {"reference_age": age, "seed": self._world.seed}
-        values |= status.counters | self._counts | self._world.statistics()
+        loop = self._world.statistics()
+        loop["loop_ticks"] = loop.pop("ticks")  # the controller counts its own, from the reset
+        values |= status.counters | self._counts | loop
         name = f"{self._node.get_fully_qualified_name()}: controller"
         level = max(LEVELS[status.mode.name], 1 if self._counts["several_publishers"] else 0)
         return ros_messages.diagnostics(name, level, status.mode.name.lower(), values, observation.time)
 
     def _on_status(self) -> None:
-        if self.instant is not None:
-            self._status.publish(self._describe())
+        self._status.publish(self._describe())
 
     def _on_diagnostics(self) -> None:
         self._guard_single_publisher()
-        if self.instant is not None:
-            self._diagnostics.publish(self._describe())
+        self._diagnostics.publish(self._describe())
 
     def _guard_single_publisher(self) -> None:
         """Two who move one arm at once is never meant."""
@@ -162,10 +164,11 @@ class _StatePublisher:
     """Turns an instant into the state topics, all with its stamp."""
 
     def __init__(self, node: ros.Node, world: RealtimeWorld) -> None:
-        self._world, self._robot = world, world.world.robot
+        self._world, self._robot, task = world, world.world.robot, world.world.task
+        self._names = task.environment_names if task else ()
         names = ["joint_states", "current_pose", "current_twist", "external_wrench", "reference_pose"]
         names.append("gripper/joint_states")
-        names += ["task/environment_state", "task/truth", "task/success"] if world.world.task else []
+        names += ["task/environment_state", "task/truth", "task/success"] if task else []
         self._out = {name: ros.publisher(node, name) for name in names}
         self._success: bool | None = None
 
@@ -180,9 +183,8 @@ class _StatePublisher:
         out["gripper/joint_states"].publish(m.joints(["gripper"], [o.gripper], stamp))  # 0 closed .. 1 open
         view = self._world.look(instant)
         if view is not None:
-            names = self._world.world.task.environment_names
-            out["task/environment_state"].publish(m.joints(names, view.seen, stamp))
-            out["task/truth"].publish(m.joints(names, view.truth, stamp))
+            out["task/environment_state"].publish(m.joints(self._names, view.seen, stamp))
+            out["task/truth"].publish(m.joints(self._names, view.truth, stamp))
             if view.success != self._success:
                 self._success = view.success
                 out["task/success"].publish(m.flag(view.success))
@@ -227,6 +229,5 @@ def _serve(twin: TwinNode, cameras: Cameras, config: TwinConfig) -> None:
     end = time.monotonic() + (config.duration if config.duration is not None else float("inf"))
     pace = ros.Pace(config.camera_rate)
     while time.monotonic() < end:
-        if twin.instant is not None:
-            cameras.publish(twin.instant)
+        cameras.publish(twin.instant)
         pace.wait()

@@ -36,6 +36,7 @@ class Shadow:
         mocap = instant.mocap.reshape(-1, 7)
         self.data.mocap_pos[:], self.data.mocap_quat[:] = mocap[:, :3], mocap[:, 3:]
         mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
 
     def body_pose(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Position and orientation (xyzw) of a body, as ``Twin.body_pose``."""
@@ -61,7 +62,6 @@ class RealtimeWorld:
         self._twin = world.twin()
         self._loop = RealtimeTwin(self._twin)
         self._shadow = Shadow(world.model)
-        self._instant: Instant | None = None
         self.seed = seed
         start = self._begin()
         self._twin.reset(*start)
@@ -69,8 +69,9 @@ class RealtimeWorld:
     def start(self) -> None:
         """Run the loop until ``stop``."""
         self._loop.start()
-        while self.advance() is None:  # the first tick
+        while (first := self._loop.snapshot()) is None:
             time.sleep(0.001)
+        self._instant = Instant(*first)
         if self.statistics()["scheduler"] != "SCHED_FIFO":
             log.warning("no permission for SCHED_FIFO: the 1 kHz loop shares its core, single ticks may be late")
 
@@ -106,8 +107,7 @@ class RealtimeWorld:
             raise SteadyhandError("the loop of the twin takes no requests; it has stopped")
 
     def _ticks(self) -> int:
-        instant = self.advance()
-        return instant.observation.status.counters["ticks"] if instant else 0
+        return self.advance().observation.status.counters["ticks"]
 
     def pause(self, paused: bool) -> None:
         """Let the simulated time stand still, or go on."""
@@ -117,8 +117,8 @@ class RealtimeWorld:
         """Request a tool pose (m, xyzw) decided at ``stamp`` (Unix time) and an opening 0..1."""
         self._loop.send(position, quaternion, stamp, gripper)
 
-    def advance(self) -> Instant | None:
-        """The newest instant; None before the loop's first tick."""
+    def advance(self) -> Instant:
+        """The newest instant; the same object as before if there is no newer one."""
         newest = self._loop.snapshot()
         if newest is not None:
             self._instant = Instant(*newest)

@@ -122,7 +122,9 @@ def _value(kind, value: object, where: str):
 def _resolve(path: Path, entry: RobotFile, urdf: Urdf) -> RobotSpec:
     """Join a robot file with its URDF."""
     if entry.base_frame != urdf.root:
-        raise SteadyhandError(f"{path}: base_frame '{entry.base_frame}' must be the root link '{urdf.root}' of {urdf.path}")
+        raise SteadyhandError(
+            f"{path}: base_frame '{entry.base_frame}' must be the root link '{urdf.root}' of {urdf.path}"
+        )
     if entry.tool_frame not in urdf.links:
         raise unknown("tool_frame", entry.tool_frame, urdf.links, f"links of {urdf.path}, asked for by {path}")
     joints = _arm_joints(path, entry, urdf)
@@ -172,7 +174,9 @@ def _arm_joints(path: Path, entry: RobotFile, urdf: Urdf) -> list[Joint]:
             if not math.isfinite(value) or (key in ("velocity", "effort") and value <= 0.0):
                 raise SteadyhandError(f"{urdf.path}: joint '{joint.name}' has no {key} limit; add it to its <limit>")
         if joint.lower >= joint.upper:
-            raise SteadyhandError(f"{urdf.path}: joint '{joint.name}' has a lower limit that is not below its upper one")
+            raise SteadyhandError(
+                f"{urdf.path}: joint '{joint.name}' has a lower limit that is not below its upper one"
+            )
     return joints
 
 

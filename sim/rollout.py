@@ -7,8 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from steadyhand.sim._native import TwinBatch
-from steadyhand.sim.env import Episode, Frame, World
-from steadyhand.sim.rotations import rot6d_from_quat
+from steadyhand.sim.env import Episode, Frame, World, reference_vector
 
 ROWS = 32  # episodes under way at once; fixed, so that results do not depend on the number of workers
 
@@ -150,9 +149,7 @@ class Rollout:
     def _judge(self, episode: Episode, log: EpisodeLog) -> bool:
         seen = episode.twin.observe()
         gripper = float(np.clip(log.decisions[-1].action[9], 0.0, 1.0))
-        log.applied.append(
-            np.concatenate([seen.reference_position, rot6d_from_quat(seen.reference_quaternion), [gripper]])
-        )
+        log.applied.append(np.append(reference_vector(seen), gripper))
         outcome = episode.outcome()
         if outcome is None:
             return False

@@ -1,11 +1,14 @@
 """The twin's cameras as ROS topics."""
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
 from steadyhand import ros, ros_messages
 from steadyhand.errors import unknown
 from steadyhand.sim.realtime import Instant, Shadow
+from steadyhand.sim.render import Renderer
 
 
 class Cameras:
@@ -20,8 +23,8 @@ class Cameras:
         self._names, self._size = names, (width, height)
         self._shadow = Shadow(model)
         self._angle = {name: float(np.deg2rad(model.camera(name).fovy[0])) for name in names}
-        self._renderer = mujoco.Renderer(model, height, width) if names else None
-        self._out: dict[str, object] = {}
+        self._renderer = Renderer(model, width, height) if names else None
+        self._out: dict[str, Any] = {}
 
     def advertise(self, node: ros.Node) -> None:
         """Create the publishers."""
@@ -32,12 +35,11 @@ class Cameras:
     def publish(self, instant: Instant) -> None:
         """Draw what somebody listens to, stamped with the time of the state that it shows."""
         wanted = [name for name in self._names if self._listeners(name, "image_raw", "compressed")]
-        if wanted:
-            self._shadow.show(instant)
-            mujoco.mj_camlight(self._shadow.model, self._shadow.data)
+        if self._renderer is None or not wanted:
+            return
+        self._shadow.show(instant)
         for name in wanted:
-            self._renderer.update_scene(self._shadow.data, camera=name)
-            self._publish(name, self._renderer.render(), instant.observation.time)
+            self._publish(name, self._renderer.draw(self._shadow.data, name), instant.observation.time)
 
     def _publish(self, name: str, pixels: np.ndarray, stamp: float) -> None:
         frame = f"{name}_optical_frame"

@@ -16,18 +16,25 @@ def rot6d_from_quat(quat: np.ndarray) -> np.ndarray:
 
 
 def matrix_from_rot6d(rot6d: np.ndarray) -> np.ndarray:
-    """6-D form (..., 6) to rotation matrices (..., 3, 3) by Gram-Schmidt; any two independent vectors will do."""
+    """6-D form (..., 6) to rotation matrices (..., 3, 3) by Gram-Schmidt; any two independent vectors will do.
+
+    Vectors that span no plane, or are not finite, give NaN.
+    """
     first, second = np.split(np.asarray(rot6d, dtype=np.float64), 2, axis=-1)
-    x = first / np.linalg.norm(first, axis=-1, keepdims=True)
-    y = second - np.sum(x * second, axis=-1, keepdims=True) * x
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = first / np.linalg.norm(first, axis=-1, keepdims=True)
+        y = second - np.sum(x * second, axis=-1, keepdims=True) * x
+        y = y / np.linalg.norm(y, axis=-1, keepdims=True)
+        return np.stack([x, y, np.cross(x, y)], axis=-1)
 
 
 def quat_from_rot6d(rot6d: np.ndarray) -> np.ndarray:
-    """6-D form (..., 6) to unit quaternions (..., 4) xyzw."""
-    matrix = matrix_from_rot6d(rot6d)
-    return Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_quat().reshape(*np.shape(rot6d)[:-1], 4)
+    """6-D form (..., 6) to unit quaternions (..., 4) xyzw; NaN where the 6-D form is no rotation."""
+    matrices = matrix_from_rot6d(rot6d).reshape(-1, 3, 3)
+    rotations = np.isfinite(matrices).all(axis=(1, 2))
+    quaternions = np.full((len(matrices), 4), np.nan)
+    quaternions[rotations] = Rotation.from_matrix(matrices[rotations]).as_quat()
+    return quaternions.reshape(*np.shape(rot6d)[:-1], 4)
 
 
 def yaw_of(rot6d: np.ndarray) -> float:

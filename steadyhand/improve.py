@@ -36,11 +36,11 @@ class ImproveConfig:
     """Task, see `steadyhand tasks`."""
     robot: str = "fr3"
     """Robot, see `steadyhand robots`."""
-    episodes: int = 100
+    episodes: int = 150
     """Supervised episodes."""
     eval_episodes: int = 150
     """Episodes of each evaluation."""
-    steps: int = 1500
+    steps: int = 3000
     """Training steps."""
     weights: str = "rac"
     """Visits per frame, see `steadyhand train`."""
@@ -59,7 +59,7 @@ class Interventions:
     human_frames: int
     robot_frames: int
     success_with_help: float
-    reasons: dict[str, int]  # of takeovers
+    takeovers: dict[str, str]  # seed of the episode -> why the operator took over
 
 
 def supervise(world: World, policy, seeds: Sequence[int], folder: Path, workers: int) -> tuple[Interventions, list[EpisodeLog]]:
@@ -82,14 +82,13 @@ def supervise(world: World, policy, seeds: Sequence[int], folder: Path, workers:
         )
     segments = np.concatenate([log.segments for log in logs])
     human = int(human_mask(segments).sum())
-    reasons = list(driver.reasons.values())
     return Interventions(
         episodes=len(logs),
-        helped=len(reasons),
+        helped=len(driver.reasons),
         human_frames=human,
         robot_frames=len(segments) - human,
         success_with_help=float(np.mean([log.success for log in logs])),
-        reasons={reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        takeovers={str(seed): reason for seed, reason in sorted(driver.reasons.items())},
     ), logs
 
 
@@ -102,7 +101,6 @@ def film_interventions(world: World, logs: Sequence[EpisodeLog], folder: Path, c
 def main(config: ImproveConfig) -> None:
     """Run the round and print what it brought."""
     from steadyhand.policies.policy import load_policy  # torch takes seconds to import
-    from steadyhand.policies.train import TrainConfig, train
 
     check_counts(episodes=config.episodes, eval_episodes=config.eval_episodes, workers=config.workers)
     for dataset in config.dataset:
@@ -110,6 +108,17 @@ def main(config: ImproveConfig) -> None:
     world = World.load(config.robot, config.task)
     policy = load_policy(config.policy)
     output = new_folder(config.output)
+    try:
+        _run(config, world, policy, output)
+    except KeyboardInterrupt:
+        print(f"stopped; the episodes recorded so far are a dataset in '{output / 'interventions'}'")
+        raise
+
+
+def _run(config: ImproveConfig, world: World, policy, output: Path) -> None:
+    from steadyhand.policies.policy import load_policy
+    from steadyhand.policies.train import TrainConfig, train
+
     seeds = range(FIRST_INTERVENTION_SEED, FIRST_INTERVENTION_SEED + config.episodes)
     brought, logs = supervise(world, policy, seeds, output / "interventions", config.workers)
     film_interventions(world, logs, output / "videos")

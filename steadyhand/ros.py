@@ -4,7 +4,6 @@ Standard message types only, with the topic names of CRISP, so that its clients 
 the robot's namespace.
 """
 
-import _thread
 import os
 import signal
 import sys
@@ -26,8 +25,8 @@ try:
     from rclpy.exceptions import InvalidNamespaceException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.node import Node
-    from rclpy.task import Future
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+    from rclpy.task import Future
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
     from std_msgs.msg import Bool, Float64MultiArray
     from std_srvs.srv import SetBool, Trigger
@@ -37,10 +36,14 @@ except ImportError as error:
         "or source a ROS 2 Jazzy installation"
     ) from error
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
 TARGET = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Targets: every one counts, but only the newest matters."""
-SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Measurements: a late one is worthless, so it is not sent again."""
+SENSOR = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Measurements: a late one is worthless, so it is not sent again. The depth outlasts a reader that stalls for 0.5 s."""
+IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""As measurements, but a megabyte each."""
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """States: who joins late gets the present one."""
 
@@ -94,7 +97,7 @@ def topic(name: str) -> Topic:
         return TOPICS[name]
     _, _, kind = name.rpartition("/")
     if kind in CAMERA_TOPICS and name != kind:
-        return Topic(name, CAMERA_TOPICS[kind], SENSOR)
+        return Topic(name, CAMERA_TOPICS[kind], IMAGE)
     raise unknown("topic", name, [*TOPICS, *(f"<camera>/{kind}" for kind in CAMERA_TOPICS)])
 
 
@@ -179,7 +182,7 @@ class _Spinner(threading.Thread):
 
     def __init__(self, node: Node) -> None:
         super().__init__(name=f"spin {node.get_name()}", daemon=True)
-        self.executor = SingleThreadedExecutor()
+        self.executor = SingleThreadedExecutor(context=node.context)
         self.executor.add_node(node)
         self.error: BaseException | None = None
 
@@ -190,7 +193,7 @@ class _Spinner(threading.Thread):
             pass
         except BaseException as error:  # handed to the main thread, whatever it is
             self.error = error
-            _thread.interrupt_main()
+            os.kill(os.getpid(), signal.SIGINT)  # also wakes it if it sleeps
 
     def stop(self) -> None:
         self.executor.shutdown()
@@ -213,13 +216,21 @@ def running(name: str, namespace: str = "", setup: Callable[[Node], Any] | None 
         What ``setup`` returned, or the node.
     """
     prepare_environment()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    before = [signal.signal(number, signal.default_int_handler) for number in _ENDING]
+    context = rclpy.Context()
     try:
-        node = rclpy.create_node(name, namespace=namespace)
+        rclpy.init(context=context, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        yield from _run(context, name, namespace, setup)
+    finally:
+        context.try_shutdown()
+        for number, handler in zip(_ENDING, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _run(context: rclpy.Context, name: str, namespace: str, setup: Callable[[Node], Any] | None) -> Iterator[Any]:
+    try:
+        node = rclpy.create_node(name, namespace=namespace, context=context)
     except InvalidNamespaceException as error:
-        rclpy.try_shutdown()
         reason = str(error).splitlines()[0]
         raise SteadyhandError(f"'{namespace}' is no ROS namespace ({reason}); use letters, digits, _ and /") from error
     spinner = _Spinner(node)
@@ -232,10 +243,10 @@ def running(name: str, namespace: str = "", setup: Callable[[Node], Any] | None 
             raise spinner.error from None
         raise
     finally:
-        if spinner.is_alive():
-            spinner.stop()
-        node.destroy_node()
-        rclpy.try_shutdown()
+        with uninterrupted():  # Ctrl-C often comes twice, once from the terminal and once from a launcher
+            if spinner.is_alive():
+                spinner.stop()
+            node.destroy_node()
 
 
 class Pace:
@@ -264,12 +275,11 @@ class Pace:
 def uninterrupted() -> Iterator[None]:
     """Put Ctrl-C off until the block is done: what is being saved gets saved."""
     hits: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda n, _: hits.append(n)) for number in numbers]
+    before = [signal.signal(number, lambda n, _: hits.append(n)) for number in _ENDING]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_ENDING, before, strict=True):
             signal.signal(number, handler)
     if hits:
         raise KeyboardInterrupt

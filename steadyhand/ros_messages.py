@@ -28,6 +28,9 @@ except ImportError as error:  # steadyhand.ros has imported the package already
     raise SteadyhandError(f"diagnostic_msgs is incomplete ({error}); install it again") from error
 
 
+Numbers = Sequence[float] | np.ndarray
+
+
 def set_stamp(header, stamp: float) -> None:
     """Write seconds into a header."""
     seconds = int(stamp)
@@ -40,7 +43,7 @@ def get_stamp(message) -> float:
     return message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
 
 
-def pose(position: Sequence[float], quaternion: Sequence[float], stamp: float, frame: str) -> PoseStamped:
+def pose(position: Numbers, quaternion: Numbers, stamp: float, frame: str) -> PoseStamped:
     """Pose message from a position (3) and a quaternion (4, xyzw)."""
     message = PoseStamped()
     set_stamp(message.header, stamp)
@@ -57,7 +60,7 @@ def pose_arrays(message: PoseStamped) -> tuple[np.ndarray, np.ndarray]:
     return np.array([p.x, p.y, p.z]), np.array([o.x, o.y, o.z, o.w])
 
 
-def twist(velocity: Sequence[float], stamp: float, frame: str) -> TwistStamped:
+def twist(velocity: Numbers, stamp: float, frame: str) -> TwistStamped:
     """Twist message from (6): linear m/s, angular rad/s."""
     message = TwistStamped()
     set_stamp(message.header, stamp)
@@ -67,7 +70,7 @@ def twist(velocity: Sequence[float], stamp: float, frame: str) -> TwistStamped:
     return message
 
 
-def wrench(values: Sequence[float], stamp: float, frame: str) -> WrenchStamped:
+def wrench(values: Numbers, stamp: float, frame: str) -> WrenchStamped:
     """Wrench message from (6): force N, torque Nm."""
     message = WrenchStamped()
     set_stamp(message.header, stamp)
@@ -85,10 +88,10 @@ def wrench_array(message: WrenchStamped) -> np.ndarray:
 
 def joints(
     names: Sequence[str],
-    position: Sequence[float],
+    position: Numbers,
     stamp: float,
-    velocity: Sequence[float] = (),
-    effort: Sequence[float] = (),
+    velocity: Numbers = (),
+    effort: Numbers = (),
 ) -> JointState:
     """Joint state message; also used for any list of named numbers that needs a stamp."""
     message = JointState()
@@ -150,7 +153,7 @@ def camera_info(width: int, height: int, vertical_angle: float, stamp: float, fr
     return message
 
 
-def numbers(values: Sequence[float]) -> Float64MultiArray:
+def numbers(values: Numbers) -> Float64MultiArray:
     """Plain list of numbers."""
     return Float64MultiArray(data=array.array("d", values))
 

@@ -18,7 +18,7 @@ MAX_AGE = 0.2
 """s; an older measurement says nothing about now."""
 _KEPT = {"image_raw": 32}  # messages; at 15 Hz two seconds, as for the state topics at 100 Hz
 _KEPT_STATE = 256
-_STATE = ("current_pose", "external_wrench", "joint_states", "gripper/joint_states")
+_STATE = ("current_pose", "reference_pose", "external_wrench", "joint_states", "gripper/joint_states")
 _ENVIRONMENT = "task/environment_state"
 
 
@@ -55,7 +55,7 @@ class StateBuffer:
         self._history: dict[str, deque[tuple[float, object]]] = {}
         self._subscriptions = [
             self._follow(node, name)
-            for name in [*self._state, "reference_pose", *(f"{camera}/image_raw" for camera in cameras)]
+            for name in [*self._state, *(f"{camera}/image_raw" for camera in cameras)]
         ]
 
     def _follow(self, node: ros.Node, name: str):
@@ -110,15 +110,20 @@ class StateBuffer:
         """What was known at ``stamp``: nothing in it is younger.
 
         Returns:
-            ``observation.state`` (16), ``observation.joints`` (2n), both float32; ``observation.environment_state`` if
-            asked for; ``observation.images.<camera>`` (height, width, 3) uint8.
+            ``observation.state`` (16), ``observation.joints`` (2n), ``observation.reference`` (9), all float32;
+            ``observation.environment_state`` if asked for; ``observation.images.<camera>`` (height, width, 3) uint8.
         """
         position, quaternion = ros_messages.pose_arrays(self.message("current_pose", stamp))
         gripper = self.message("gripper/joint_states", stamp).position[0]
         wrench = ros_messages.wrench_array(self.message("external_wrench", stamp))
         state = np.concatenate([position, rot6d_from_quat(quaternion), [gripper], wrench])
         joints = _ordered(self.message("joint_states", stamp), self._joints)
-        observation = {"observation.state": state.astype(np.float32), "observation.joints": joints}
+        tracked, turned = self.reference(stamp)
+        observation = {
+            "observation.state": state.astype(np.float32),
+            "observation.joints": joints,
+            "observation.reference": np.concatenate([tracked, rot6d_from_quat(turned)]).astype(np.float32),
+        }
         if _ENVIRONMENT in self._state:
             values = self.message(_ENVIRONMENT, stamp).position
             observation["observation.environment_state"] = np.asarray(values, np.float32)

@@ -1,5 +1,6 @@
 """`steadyhand teleop`: a device drives the robot over ROS 2 topics."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,11 +8,13 @@ from steadyhand import ros, ros_messages
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.ros_observation import StateBuffer
 from steadyhand.sim.robot import RobotSpec, load_robot
-from steadyhand.teleop.clutch import Clutch
+from steadyhand.teleop.clutch import Clutch, Pose
 from steadyhand.teleop.device import BUTTONS, Command, Device
 from steadyhand.teleop.keyboard import Keyboard
 from steadyhand.teleop.scripted import Scripted
 
+DISCOVERY = 5.0
+"""s after its start in which a node may still have to find the others (measured: up to 3 s on a busy machine)."""
 SERVICES = {
     "reset": "reset",
     "start": "session/start",
@@ -62,7 +65,7 @@ class TeleopNode:
         self._log = node.get_logger()
         extra = ("task/truth",) if config.device == "scripted" else ()
         self._buffer = StateBuffer(node, robot.joints, extra=extra)
-        self.device = DEVICES[config.device](node, self._buffer, config)
+        self._device = DEVICES[config.device](node, self._buffer, config)
         self._clutch = Clutch()
         self._target = ros.publisher(node, "target_pose")
         self._gripper_command = ros.publisher(node, ros.GRIPPER_COMMAND)
@@ -70,11 +73,14 @@ class TeleopNode:
 
     def run(self) -> None:
         """Ask the device at its rate until it has finished."""
-        pace = ros.Pace(self.device.rate)
-        while not (command := self.device.read()).finished:
-            self._pass_on(command.buttons)
-            self._request(command, pace.period)
-            pace.wait()
+        with self._device as device:
+            print(device.help, flush=True)
+            self._began = time.monotonic()
+            pace = ros.Pace(device.rate)
+            while not (command := device.read()).finished:
+                self._pass_on(command.buttons)
+                self._request(command, pace.period)
+                pace.wait()
 
     def _request(self, command: Command, dt: float) -> None:
         """Publish what the hand wants, with the stamp of its decision."""
@@ -87,9 +93,10 @@ class TeleopNode:
             return
         if command.gripper is not None:
             self._gripper_command.publish(ros_messages.numbers([command.gripper]))
-        self._target.publish(ros_messages.pose(*pose, stamp, self._frame))
+        position, quaternion = pose
+        self._target.publish(ros_messages.pose(position, quaternion, stamp, self._frame))
 
-    def _moved(self, command: Command, dt: float, stamp: float):
+    def _moved(self, command: Command, dt: float, stamp: float) -> Pose | None:
         """The clutch's request; None while the robot is silent."""
         current = self._buffer.recent("current_pose", stamp)
         if current is None:
@@ -102,11 +109,12 @@ class TeleopNode:
         for button in (b for b in BUTTONS if b in buttons):
             answer = self._press(button)
             self._log.info(f"{button}: {answer or 'done'}")
-            self.device.pressed(button, answer)
+            self._device.pressed(button, answer)
 
     def _press(self, button: str) -> str | None:
         """Call the button's service; the reason if it did not work."""
-        if not self._clients[button].wait_for_service(timeout_sec=1.0):
+        patience = max(0.1, self._began + DISCOVERY - time.monotonic())
+        if not self._clients[button].wait_for_service(timeout_sec=patience):
             return f"nobody offers {SERVICES[button]}"
         response = ros.call(self._clients[button], timeout=20.0)
         return None if response.success else response.message
@@ -121,9 +129,7 @@ def main(config: TeleopConfig) -> int:
     robot = load_robot(config.robot)
     try:
         with ros.running("teleop", config.namespace, lambda node: TeleopNode(node, robot, config)) as teleop:
-            with teleop.device:
-                print(teleop.device.help, flush=True)
-                teleop.run()
+            teleop.run()
     except KeyboardInterrupt:
         return ros.interrupted("teleoperation stopped; the arm holds where it is")
     return 0

@@ -52,6 +52,9 @@ pinocchio::Model reduce(const pinocchio::Model& full, const std::vector<std::str
     if (!full.existJointName(name)) {
       throw std::invalid_argument("the URDF has no joint '" + name + "'; it has: " + join(available));
     }
+    if (std::count(joints.begin(), joints.end(), name) > 1) {
+      throw std::invalid_argument("joint '" + name + "' is listed twice in: " + join(joints));
+    }
   }
   std::vector<pinocchio::JointIndex> locked;
   for (pinocchio::JointIndex id = 1; id < static_cast<pinocchio::JointIndex>(full.njoints); ++id) {

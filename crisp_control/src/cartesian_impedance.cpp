@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <cmath>
+#include <sstream>
 #include <stdexcept>
 
 namespace crisp_control {
@@ -10,42 +11,61 @@ namespace {
 
 constexpr double kDefaultTorqueRate = 1000.0;  // Nm/s: the FR3's own limit, and slow enough for any drive
 constexpr double kPseudoInverseDamping = 1e-4;
+constexpr double kLongestTick = 1.0;  // s; after a longer one nothing is known about the arm
 
-void require(bool allowed, const std::string& name, const std::string& range) {
-  if (!allowed) throw std::invalid_argument("controller parameter '" + name + "' must be " + range);
+void show(std::ostream& out, double value) { out << value; }
+template <typename Vector>
+void show(std::ostream& out, const Vector& value) {
+  out << '[' << value.transpose() << ']';
+}
+
+template <typename Value>
+void require(bool allowed, const std::string& name, const Value& value, const std::string& range) {
+  if (allowed) return;
+  std::ostringstream text;
+  text << "controller parameter '" << name << "' is ";
+  show(text, value);
+  text << "; it must be " << range;
+  throw std::invalid_argument(text.str());
 }
 
 void require_joints(const JointVector& value, int joints, const std::string& name) {
-  require(value.size() == joints && value.allFinite() && (value.array() > 0.0).all(), name,
+  require(value.size() == joints && value.allFinite() && (value.array() > 0.0).all(), name, value,
           "one positive number per joint (" + std::to_string(joints) + ")");
+}
+
+bool usable(const ArmState& state) noexcept {
+  return state.q.allFinite() && state.dq.allFinite() && std::isfinite(state.time);
 }
 
 }  // namespace
 
 CartesianImpedanceParams::CartesianImpedanceParams(const ArmModel& model)
     : friction(JointVector::Zero(model.n())),
-      torque_limit(model.tau_limit()), 
+      torque_limit(model.tau_limit()),
       torque_rate_limit(JointVector::Constant(model.n(), kDefaultTorqueRate)) {}
 
 void CartesianImpedanceParams::validate(int joints) const {
   const auto non_negative = [](const Vector6& v) { return v.allFinite() && (v.array() >= 0.0).all(); };
   const auto positive = [](double v) { return std::isfinite(v) && v > 0.0; };
-  require(non_negative(stiffness), "stiffness", "6 numbers >= 0 (N/m, Nm/rad)");
-  require(non_negative(damping_ratio), "damping_ratio", "6 numbers >= 0");
-  require(error_clip.allFinite() && (error_clip.array() > 0.0).all(), "error_clip", "6 numbers > 0 (m, rad)");
-  require(positive(smoothing_time), "smoothing_time", "> 0 seconds");
-  require(std::isfinite(nullspace_stiffness) && nullspace_stiffness >= 0.0, "nullspace_stiffness", ">= 0 Nm/rad");
-  require(std::isfinite(nullspace_damping_ratio) && nullspace_damping_ratio >= 0.0, "nullspace_damping_ratio", ">= 0");
-  require(positive(nullspace_torque_limit), "nullspace_torque_limit", "> 0 Nm");
-  require(std::isfinite(damping_only) && damping_only >= 0.0, "damping_only", ">= 0 Nm s/rad");
-  require(positive(gate.hold_after), "hold_after", "> 0 seconds");
-  require(std::isfinite(gate.damp_after) && gate.damp_after >= gate.hold_after, "damp_after", ">= hold_after");
-  require(std::isfinite(gate.future_tolerance) && gate.future_tolerance >= 0.0, "future_tolerance", ">= 0 seconds");
-  require(positive(gate.max_jump_linear), "max_jump_linear", "> 0 metres");
-  require(positive(gate.max_jump_angular), "max_jump_angular", "> 0 rad");
-  require(friction.size() == joints && friction.allFinite() && (friction.array() >= 0.0).all(), "friction",
+  const auto not_negative = [](double v) { return std::isfinite(v) && v >= 0.0; };
+  require(non_negative(stiffness), "stiffness", stiffness, "6 numbers >= 0 (N/m, Nm/rad)");
+  require(non_negative(damping_ratio), "damping_ratio", damping_ratio, "6 numbers >= 0");
+  require(error_clip.allFinite() && (error_clip.array() > 0.0).all(), "error_clip", error_clip, "6 numbers > 0 (m, rad)");
+  require(positive(smoothing_time), "smoothing_time", smoothing_time, "> 0 seconds");
+  require(not_negative(nullspace_stiffness), "nullspace_stiffness", nullspace_stiffness, ">= 0 Nm/rad");
+  require(not_negative(nullspace_damping_ratio), "nullspace_damping_ratio", nullspace_damping_ratio, ">= 0");
+  require(positive(nullspace_torque_limit), "nullspace_torque_limit", nullspace_torque_limit, "> 0 Nm");
+  require(not_negative(damping_only), "damping_only", damping_only, ">= 0 Nm s/rad");
+  require(positive(gate.hold_after), "hold_after", gate.hold_after, "> 0 seconds");
+  require(std::isfinite(gate.damp_after) && gate.damp_after >= gate.hold_after, "damp_after", gate.damp_after,
+          ">= hold_after");
+  require(not_negative(gate.future_tolerance), "future_tolerance", gate.future_tolerance, ">= 0 seconds");
+  require(positive(gate.max_jump_linear), "max_jump_linear", gate.max_jump_linear, "> 0 metres");
+  require(positive(gate.max_jump_angular), "max_jump_angular", gate.max_jump_angular, "> 0 rad");
+  require(friction.size() == joints && friction.allFinite() && (friction.array() >= 0.0).all(), "friction", friction,
           "one number >= 0 per joint (" + std::to_string(joints) + ")");
-  require(positive(friction_velocity), "friction_velocity", "> 0 rad/s");
+  require(positive(friction_velocity), "friction_velocity", friction_velocity, "> 0 rad/s");
   require_joints(torque_limit, joints, "torque_limit");
   require_joints(torque_rate_limit, joints, "torque_rate_limit");
 }
@@ -62,22 +82,30 @@ CartesianImpedance::CartesianImpedance(const ArmModel& model, const CartesianImp
 }
 
 void CartesianImpedance::reset(const ArmState& state) noexcept {
-  const auto& terms = model_.update(state.q, state.dq);
-  interpolator_.reset(terms.T_base_ee);
-  gate_.reset(state.time);
-  limiter_.reset(state.tau);
-  q_posture_ = state.q;
-  tau_ = state.tau;
   status_ = {};
+  gate_.reset(state.time);
+  const auto number = [](double tau) { return std::isfinite(tau) ? tau : 0.0; };
+  tau_ = state.tau.unaryExpr(number).cwiseMax(-params_.torque_limit).cwiseMin(params_.torque_limit);
+  limiter_.reset(tau_);
+  // Interfaces of hardware may hold no numbers before their first read: then the first usable state is the one to hold.
+  started_ = usable(state);
+  if (started_) hold_here(state);
+}
+
+void CartesianImpedance::hold_here(const ArmState& state) noexcept {
+  interpolator_.reset(model_.update(state.q, state.dq).T_base_ee);
+  q_posture_ = state.q;
 }
 
 const JointVector& CartesianImpedance::update(const ArmState& state, const PoseReference& reference,
                                               double dt) noexcept {
   ++status_.ticks;
-  if (!state.q.allFinite() || !state.dq.allFinite() || !std::isfinite(state.time) || !(dt > 0.0)) {
+  if (!usable(state) || !(dt > 0.0 && dt <= kLongestTick)) {
     ++status_.bad_state;
     return tau_;
   }
+  if (!started_) hold_here(state);
+  started_ = true;
   const auto& terms = model_.update(state.q, state.dq);
   follow(state, reference, dt);
   if (status_.mode == ReferenceMode::kDamp) {

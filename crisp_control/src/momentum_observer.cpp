@@ -7,12 +7,16 @@ namespace crisp_control {
 MomentumObserver::MomentumObserver(int joints)
     : predicted_(JointVector::Zero(joints)), residual_(JointVector::Zero(joints)) {}
 
+void MomentumObserver::reset() noexcept {
+  started_ = false;
+  residual_.setZero();
+}
+
 const JointVector& MomentumObserver::update(const ArmTerms& terms, const JointVector& dq, const JointVector& tau,
                                             double dt) noexcept {
   const JointVector momentum = terms.mass_matrix * dq;
   if (!started_) {
     predicted_ = momentum;
-    residual_.setZero();
     started_ = true;
   }
   residual_ = (momentum - predicted_) / time_constant;

@@ -29,7 +29,8 @@ bool ReferenceGate::accept(const PoseReference& reference, const Pose& tracked, 
   if (now - reference.stamp > params.hold_after) return refuse(counters_.expired);
   const double linear = (pose.position - tracked.position).norm();
   const double angular = log3(pose.orientation * tracked.orientation.conjugate()).norm();
-  if (linear > params.max_jump_linear || angular > params.max_jump_angular) return refuse(counters_.jump);
+  // Negated, so that a tracked pose that is no number refuses too.
+  if (!(linear <= params.max_jump_linear && angular <= params.max_jump_angular)) return refuse(counters_.jump);
   last_stamp_ = reference.stamp;
   any_accepted_ = true;
   ++counters_.accepted;

@@ -10,6 +10,7 @@ from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 POSITION = ("x", "y", "z")
 ROTATION_6D = ("r0", "r1", "r2", "r3", "r4", "r5")
 YAW = ("cos_yaw", "sin_yaw")
+OBS_REFERENCE = "observation.reference"
 
 
 @PreTrainedConfig.register_subclass("steadyhand_flow")
@@ -74,12 +75,15 @@ class SteadyhandFlowConfig(PreTrainedConfig):
         self.input_features = {
             key: feature
             for key, feature in (self.input_features or {}).items()
-            if key in (OBS_STATE, OBS_ENV_STATE)
+            if key in (OBS_STATE, OBS_REFERENCE, OBS_ENV_STATE)
         }
         if self.robot_state_feature is None or self.robot_state_feature.shape not in ((10,), (16,)):
             raise ValueError(
                 f"steadyhand_flow needs '{OBS_STATE}' of 10 or 16 values, got {self.robot_state_feature}"
             )
+        reference = self.input_features.get(OBS_REFERENCE)
+        if reference is None or tuple(reference.shape) != (9,):
+            raise ValueError(f"steadyhand_flow needs '{OBS_REFERENCE}' of 9 values, got {reference}")
         if self.action_feature is None or tuple(self.action_feature.shape) != (10,):
             raise ValueError(f"steadyhand_flow needs '{ACTION}' of 10 values, got {self.action_feature}")
         size = self.env_state_feature.shape[0] if self.env_state_feature else 0

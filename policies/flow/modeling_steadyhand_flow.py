@@ -16,12 +16,12 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.policies.flow import transform
 from steadyhand.policies.flow.configuration_steadyhand_flow import SteadyhandFlowConfig
 from steadyhand.policies.flow.network import VelocityNetwork
-from steadyhand.policies.frames import Frames, load_frames
+from steadyhand.policies.frames import REFERENCE, Frames, load_frames
 
 FEATURE_FLOOR = 0.01  # 1 mm, 0.01 rad or 1 % of full scale: less than that is noise and must not be blown up
 FEATURE_CLIP = 5.0  # standard deviations; an observation far from the data must not saturate the network
 ACTION_FLOOR = (0.001,) * 3 + (0.01,) * 6 + (0.05,)  # m, rotation, gripper
-ACTION_SIZE = 10
+ACTION_SIZE, REFERENCE_SIZE = 10, 9
 
 
 class SteadyhandFlowPolicy(PreTrainedPolicy):
@@ -37,8 +37,7 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
         """
         super().__init__(config)
         config.validate_features()
-        state, environment = self._example()
-        features = transform.observation_features(state, environment, config).shape[-1]
+        features = transform.observation_features(*self._example(), config).shape[-1]
         self.network = VelocityNetwork(features, config.horizon, ACTION_SIZE, config.width, config.blocks)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -50,16 +49,17 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
             self.fit(load_frames([dataset_meta.root]))
         self.reset()
 
-    def _example(self) -> tuple[Tensor, Tensor | None]:
+    def _example(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Zeros shaped like one observation: tells how many features it has."""
         steps, extra = self.config.n_obs_steps, self.config.env_state_feature
         state = torch.zeros(1, steps, self.config.robot_state_feature.shape[0])
-        return state, torch.zeros(1, steps, extra.shape[0]) if extra else None
+        reference = torch.zeros(1, steps, REFERENCE_SIZE)
+        return state, reference, torch.zeros(1, steps, extra.shape[0]) if extra else None
 
     def fit(self, frames: Frames, weights=None) -> None:
         """Take the statistics from the frames that can start a chunk (weights > 0; all without weights)."""
         chunks = frames.chunks(self.config.n_obs_steps, self.config.horizon, weights)
-        features = self.raw_features(chunks.state, chunks.environment)
+        features = self.raw_features(chunks.state, chunks.reference, chunks.environment)
         self.feature_mean.copy_(features.mean(0))
         self.feature_std.copy_(features.std(0, correction=0).clamp_min(FEATURE_FLOOR))
         deltas = transform.encode_actions(chunks.actions, chunks.state[:, -1])
@@ -70,9 +70,9 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
         self.action_mean.copy_(mean)
         self.action_std.copy_(torch.maximum(std, std.new_tensor(ACTION_FLOOR)))
 
-    def raw_features(self, state: Tensor, environment: Tensor | None) -> Tensor:
-        """Features (B, F) before normalisation, of (B, T, S) and (B, T, E)."""
-        return transform.observation_features(state, environment, self.config)
+    def raw_features(self, state: Tensor, reference: Tensor, environment: Tensor | None) -> Tensor:
+        """Features (B, F) before normalisation, of (B, T, S), (B, T, 9) and (B, T, E)."""
+        return transform.observation_features(state, reference, environment, self.config)
 
     def normalize_features(self, features: Tensor) -> Tensor:
         """Features (B, F) in standard deviations of the data."""
@@ -101,9 +101,9 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
 
     def forward(self, batch: dict[str, Tensor], reduction: str = "mean") -> tuple[Tensor, dict]:
         """LeRobot's training step: the mean loss, or with reduction "none" one for each sample."""
-        state, environment = self._observation(batch)
+        state, reference, environment = self._observation(batch)
         target = self.normalize_actions(batch[ACTION], state[:, -1])
-        features = self.normalize_features(self.raw_features(state, environment))
+        features = self.normalize_features(self.raw_features(state, reference, environment))
         time = torch.rand(len(target), device=target.device)
         loss = self.flow_loss(features, target, ~batch["action_is_pad"], torch.randn_like(target), time)
         return (loss if reduction == "none" else loss.mean()), {}
@@ -128,8 +128,8 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
     @torch.no_grad()
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
         """Tool poses (B, H, 10) for observations (B, T, ...); `noise` (B, H, 10) makes it repeatable."""
-        state, environment = self._observation(batch)
-        observed = self.average.observe(self.normalize_features(self.raw_features(state, environment)))
+        state, reference, environment = self._observation(batch)
+        observed = self.average.observe(self.normalize_features(self.raw_features(state, reference, environment)))
         chunk = (
             torch.randn(len(state), *self.action_mean.shape, device=state.device) if noise is None else noise
         )
@@ -149,6 +149,6 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
             self._queue.extend(chunk[:, : self.config.n_action_steps].unbind(1))
         return self._queue.popleft()
 
-    def _observation(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """State (B, T, S) and environment state (B, T, E) of a batch."""
-        return batch[OBS_STATE], batch[OBS_ENV_STATE] if self.config.env_state_feature else None
+    def _observation(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """State (B, T, S), reference (B, T, 9) and environment state (B, T, E) of a batch."""
+        return batch[OBS_STATE], batch[REFERENCE], batch[OBS_ENV_STATE] if self.config.env_state_feature else None

@@ -1,5 +1,6 @@
 """What the network sees and says: observations become features, tool poses become deltas and back.
 
+Layout of `observation.reference`: position 0:3 (m), rotation 6-D 3:9 of the pose the controller tracks.
 Layout of `observation.state`: position 0:3 (m), rotation 6-D 3:9, gripper 9, wrench 10:16 (N, Nm, base axes).
 Layout of `action`: position 0:3, rotation 6-D 3:9, gripper 9. Rotation 6-D is the first two columns of R.
 """
@@ -57,13 +58,17 @@ def decode_actions(deltas: Tensor, state: Tensor) -> Tensor:
     return torch.cat([deltas[..., :3] + state[:, None, :3], rotation, gripper], dim=-1)
 
 
-def observation_features(state: Tensor, environment: Tensor | None, config: SteadyhandFlowConfig) -> Tensor:
-    """Features (B, F) of state (B, T, S) and environment (B, T, E): the newest frame, and its changes."""
-    frames = _frame_features(state, environment, config)
+def observation_features(
+    state: Tensor, reference: Tensor, environment: Tensor | None, config: SteadyhandFlowConfig
+) -> Tensor:
+    """Features (B, F) of state (B, T, S), reference (B, T, 9), environment (B, T, E): newest frame and its changes."""
+    frames = _frame_features(state, reference, environment, config)
     return torch.cat([frames[:, -1], (frames[:, 1:] - frames[:, :-1]).flatten(1)], dim=-1)
 
 
-def _frame_features(state: Tensor, environment: Tensor | None, config: SteadyhandFlowConfig) -> Tensor:
+def _frame_features(
+    state: Tensor, reference: Tensor, environment: Tensor | None, config: SteadyhandFlowConfig
+) -> Tensor:
     """Features (B, T, F) of frames: tool, wrench, environment, all pairs of points and orientations."""
     force, torque = config.wrench_scales
     parts = [
@@ -72,7 +77,8 @@ def _frame_features(state: Tensor, environment: Tensor | None, config: Steadyhan
         torch.tanh(state[..., 10:13] / force),
         torch.tanh(state[..., 13:16] / torque),
     ]
-    points, turns = [state[..., :3]], [matrix_from_rot6d(state[..., 3:9])]
+    points = [state[..., :3], reference[..., :3]]
+    turns = [matrix_from_rot6d(state[..., 3:9]), matrix_from_rot6d(reference[..., 3:9])]
     if environment is not None:
         parts.append(environment)
         points += [environment[..., index] for index in config.positions]

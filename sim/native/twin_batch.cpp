@@ -1,11 +1,23 @@
 #include "twin_batch.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace steadyhand {
 
+namespace {
+
+template <typename T>
+bool has_repetition(std::vector<T> values) {
+  std::sort(values.begin(), values.end());
+  return std::adjacent_find(values.begin(), values.end()) != values.end();
+}
+
+}  // namespace
+
 TwinBatch::TwinBatch(std::vector<Twin*> twins, int threads) : twins_(std::move(twins)) {
   if (threads < 1) throw std::invalid_argument("threads must be 1 or more, got " + std::to_string(threads));
+  if (has_repetition(twins_)) throw std::invalid_argument("a twin is in the batch twice");
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this](const std::stop_token& stop) { worker(stop); });
 }
 
@@ -20,6 +32,7 @@ void TwinBatch::step(int ticks, const std::vector<int>& which) {
       throw std::invalid_argument("twin " + std::to_string(index) + " of a batch of " + std::to_string(size()));
     }
   }
+  if (has_repetition(which)) throw std::invalid_argument("a twin is to be stepped twice in one call");
   {
     const std::lock_guard lock(mutex_);
     which_ = which;

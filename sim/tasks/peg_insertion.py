@@ -70,12 +70,8 @@ class PegInsertion:
         """Add the peg (free body "peg") and the fixture (mocap body "hole", origin at the centre of the rim)."""
         peg = spec.worldbody.add_body(name="peg", pos=[*self.ranges.peg_xy, PEG_HALF[2]])
         peg.add_freejoint(name="peg")
-        peg.explicitinertial = True  # the scene takes no inertia from shapes
-        peg.ipos = [0, 0, 0]
-        peg.mass = PEG_MASS
-        peg.inertia = PEG_MASS / 3.0 * (np.sum(PEG_HALF**2) - PEG_HALF**2)
         peg.add_geom(
-            name="peg", type=mujoco.mjtGeom.mjGEOM_BOX, size=PEG_HALF, group=2,
+            name="peg", type=mujoco.mjtGeom.mjGEOM_BOX, size=PEG_HALF, mass=PEG_MASS, group=2,
             rgba=[0.91, 0.45, 0.18, 1], friction=[WALL_FRICTION, 0.005, 0.0001],
         )  # fmt: skip
         hole = spec.worldbody.add_body(name="hole", mocap=True, pos=[*self.ranges.hole_xy, HOLE_DEPTH])

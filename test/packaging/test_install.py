@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".git", ".venv", "build", "install", "log", "outputs", "*.egg-info", "*.so", "__pycache__", ".*_cache")
+CPP = (".cpp", ".hpp")
 PROBE = """
 import importlib.util, json
 import mujoco
@@ -80,11 +81,22 @@ def assert_inside(paths: list[Path], folder: Path) -> None:
     assert all(path.resolve().is_relative_to(folder.resolve()) for path in paths), (paths, folder)
 
 
+def shipped(source: Path) -> list[str]:
+    """List what an installed package must have: the files of all parts, except the C++ sources."""
+    tops = ("crisp_control", "policies", "teleop", "data_collection", "sim", "bench", "config", "launch")
+    files = [path for top in tops for path in (source / top).rglob("*") if path.is_file()]
+    own = [path.relative_to(source / "steadyhand") for path in (source / "steadyhand").rglob("*") if path.is_file()]
+    return [str(path.relative_to(source)) for path in files if path.suffix not in CPP] + [str(path) for path in own]
+
+
 @pytest.mark.parametrize("isolation", [(), ("--no-build-isolation",)], ids=["isolated", "not isolated"])
 def test_pip_install(source, python, tmp_path, isolation):
+    wanted = shipped(source)
     run(python, "-m", "pip", "install", "--no-deps", *isolation, ".", cwd=source)
     shutil.rmtree(source)
-    assert_inside(probe(python, tmp_path), python.parents[1] / "lib")
+    where = probe(python, tmp_path)
+    assert_inside(where, python.parents[1] / "lib")
+    assert not [name for name in wanted if not (where[0].parent / name).is_file()]
     assert run(python.parent / "steadyhand", "--version", cwd=tmp_path).strip()
 
 

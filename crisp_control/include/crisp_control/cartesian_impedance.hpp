@@ -38,7 +38,7 @@ struct ControllerStatus {
   double reference_age = 0.0;       ///< s
   std::uint64_t ticks = 0;
   std::uint64_t error_clipped = 0;  ///< ticks on which the force cap was active
-  std::uint64_t bad_state = 0;      ///< ticks with a state that was not finite: the last torque was kept
+  std::uint64_t bad_state = 0;      ///< ticks with a state that was not finite, or of no sane length: torque was kept
   GateCounters reference;
   TorqueLimiterCounters torque;
 };
@@ -66,6 +66,7 @@ class CartesianImpedance {
   void set_posture(const JointVector& q) noexcept { q_posture_ = q; }
 
  private:
+  void hold_here(const ArmState& state) noexcept;
   void follow(const ArmState& state, const PoseReference& reference, double dt) noexcept;
   Vector6 tool_wrench(const ArmTerms& terms, const JointVector& dq) noexcept;
   JointVector nullspace_torque(const ArmTerms& terms, const ArmState& state) const noexcept;
@@ -77,6 +78,7 @@ class CartesianImpedance {
   ReferenceGate gate_;
   TorqueLimiter limiter_;
   JointVector q_posture_, tau_;
+  bool started_ = false;
   ControllerStatus status_;
 };
 

@@ -12,7 +12,7 @@ namespace crisp_control {
 class MomentumObserver {
  public:
   explicit MomentumObserver(int joints);
-  void reset() noexcept { started_ = false; }
+  void reset() noexcept;
   /// tau: torque the motors apply during this tick (Nm). Returns the estimate of the external joint torque (Nm).
   const JointVector& update(const ArmTerms& terms, const JointVector& dq, const JointVector& tau, double dt) noexcept;
   const JointVector& tau_external() const noexcept { return residual_; }

@@ -1,0 +1,124 @@
+"""Pictures of a scene without a screen: EGL, or OSMesa where EGL is not usable; never a guess in silence."""
+
+import importlib
+import logging
+import os
+import subprocess
+import sys
+import weakref
+from functools import cache
+
+import mujoco
+import numpy as np
+
+from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.sim.scene import VISUAL_GROUP
+
+_log = logging.getLogger(__name__)
+
+BACKENDS = ("egl", "osmesa", "glfw")
+_INSTALL = "on Debian/Ubuntu: apt install libegl1 libgl1-mesa-dri, or libosmesa6 for MUJOCO_GL=osmesa"
+_PROBE_SECONDS = 60
+
+
+class Renderer:
+    """Draws states of one model. Belongs to the thread that made it, because its OpenGL context does."""
+
+    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
+        """Open an OpenGL context for pictures of the given size in pixels."""
+        limit = model.vis.global_.offwidth, model.vis.global_.offheight
+        if not (0 < width <= limit[0] and 0 < height <= limit[1]):
+            raise SteadyhandError(f"picture size {width}x{height} does not fit; allowed: 1x1 to {limit[0]}x{limit[1]}")
+        self._model, self._data = model, mujoco.MjData(model)
+        self._pixels = np.empty((height, width, 3), np.uint8)
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._gl = importlib.import_module(f"mujoco.{gl_backend()}").GLContext(width, height)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        self._free = weakref.finalize(self, _free, self._gl, self._context)
+        self._free.atexit = False  # EGL itself ends then
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        self._scene = mujoco.MjvScene(model, maxgeom=2 * model.ngeom + 100)
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._scene.flags[flag] = False
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[:] = 0
+        self._option.geomgroup[[0, VISUAL_GROUP]] = 1
+
+    def render(self, qpos: np.ndarray, camera: str, mocap: np.ndarray | None = None) -> np.ndarray:
+        """Draw the scene at positions qpos (nq,) as a new picture (height, width, 3) uint8.
+
+        Args:
+            qpos: Positions (nq,).
+            camera: Name of a camera of the model.
+            mocap: Positions and quaternions, w first, of the mocap bodies (7 nmocap,); None leaves them as they are.
+        """
+        self._data.qpos[:] = qpos
+        if mocap is not None:
+            poses = np.reshape(mocap, (-1, 7))
+            self._data.mocap_pos[:], self._data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        return self.draw(self._data, camera)
+
+    def draw(self, data: mujoco.MjData, camera: str) -> np.ndarray:
+        """Draw a state whose kinematics are computed already, as a new picture (height, width, 3) uint8."""
+        view = mujoco.MjvCamera()
+        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        view.fixedcamid = self._camera_id(camera)
+        mujoco.mj_camlight(self._model, data)
+        self._gl.make_current()
+        mujoco.mjv_updateScene(
+            self._model, data, self._option, None, view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
+        )
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(self._pixels, None, self._viewport, self._context)
+        return self._pixels[::-1].copy()  # OpenGL counts rows from below
+
+    def close(self) -> None:
+        """Free the OpenGL context; closing twice is fine."""
+        self._free()
+
+    def _camera_id(self, name: str) -> int:
+        names = [self._model.camera(i).name for i in range(self._model.ncam)]
+        if name not in names:
+            raise unknown("camera", name, names)
+        return names.index(name)
+
+
+def _free(gl, context: mujoco.MjrContext) -> None:
+    # Made current first: freed in the context of another renderer, it would take the other one's buffers along.
+    gl.make_current()
+    context.free()
+    gl.free()
+
+
+@cache
+def gl_backend() -> str:
+    """The OpenGL platform of this process: what MUJOCO_GL says, else EGL, else OSMesa with a warning."""
+    asked = os.environ.get("MUJOCO_GL", "").strip().lower()
+    if asked and asked not in BACKENDS:
+        raise unknown("MUJOCO_GL", asked, BACKENDS)
+    failures = {}
+    for name in (asked,) if asked else ("egl", "osmesa"):
+        failures[name] = _probe(name)
+        if not failures[name]:
+            if failures.keys() - {name}:
+                _log.warning("EGL is not usable (%s); drawing with the slower OSMesa", failures["egl"])
+            return name
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    raise SteadyhandError(f"no OpenGL for rendering ({reasons}); {_INSTALL}")
+
+
+def _probe(name: str) -> str:
+    """Open a context in a process of its own, since a broken driver may abort. Why it failed, or ''."""
+    code = f"from mujoco.{name} import GLContext; context = GLContext(16, 16); context.make_current(); context.free()"
+    environment = {**os.environ, "MUJOCO_GL": name}
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=_PROBE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {_PROBE_SECONDS} s"
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    return "" if result.returncode == 0 else (lines[-1] if lines else f"exit status {result.returncode}")

@@ -1,0 +1,127 @@
+"""The recorder, over DDS, as a process beside a twin."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from listening import Listener
+
+from steadyhand import ros
+from steadyhand.data_collection.dataset import load_columns, load_sidecar
+from steadyhand.ros_messages import get_stamp, pose_arrays
+from steadyhand.ros_processes import Processes
+
+
+def move(twin: Listener, decisions: int, period: float = 0.1, silence: tuple[int, float] = (0, 0.0)) -> list[float]:
+    """Decide at a fixed rate, each decision 1 mm lower; returns the stamps. silence: (after decision, seconds)."""
+    position, quaternion = twin.pose()
+    stamps = []
+    following = time.monotonic()
+    for i in range(decisions):
+        stamps.append(ros.now())
+        twin.ask(position - [0.0, 0.0, 0.001 * i], quaternion, stamp=stamps[-1])
+        following += period + (silence[1] if i == silence[0] else 0.0)
+        time.sleep(max(0.0, following - time.monotonic()))
+    return stamps
+
+
+@dataclass
+class Recorded:
+    """What a recorder was asked, and what it did."""
+
+    folder: Path
+    answers: list[str]
+    start: np.ndarray  # (3,) of the tool in the first episode
+    stamps: list[float]  # of the decisions of the first episode
+    poses: list[tuple[float, np.ndarray]]  # stamp and tool position, all that were heard during the first episode
+    status: int
+    said: str
+
+
+@pytest.fixture(scope="module")
+def recorded(twin: Listener, tmp_path_factory) -> Recorded:
+    """Three saved episodes (steady, with a gap, four times too fast), one discarded, one cut off by Ctrl-C."""
+    folder, answers = tmp_path_factory.mktemp("recorded"), []
+
+    def episode(end: str, **motion) -> list[float]:
+        answers.append(twin.call("session/start").message)
+        stamps = move(twin, **motion)
+        answers.append(twin.call(end).message)
+        return stamps
+
+    with Processes(folder) as processes:
+        processes.start("record", "--output", folder / "dataset", "--cameras", "front", "--operator", "test")
+        twin.wait_for(lambda: "ready to record" in processes.log("record").read_text(), 40, processes.check)
+        twin.reset()
+        answers.append(twin.call("session/stop_success").message)
+        start = twin.pose()[0]
+        stamps = episode("session/stop_success", decisions=20)
+        poses = [(get_stamp(m), pose_arrays(m)[0]) for _, m in twin.heard["current_pose"]]
+        episode("session/stop_failure", decisions=12, silence=(5, 0.4))
+        episode("session/stop_success", decisions=40, period=0.025)
+        episode("session/discard", decisions=5)
+        twin.call("session/start")
+        move(twin, 5)
+        status = processes.stop("record")
+        return Recorded(folder / "dataset", answers, start, stamps, poses, status, processes.log("record").read_text())
+
+
+def test_the_recorder_answers(recorded):
+    assert recorded.answers == [
+        "no episode is being recorded; start one first",
+        "episode 1 of 10 started",
+        "episode 0 saved: success, 20 frames",
+        "episode 2 of 10 started",
+        "episode 1 saved: failure, 12 frames, 4 dropped (no target_pose for 0.5 s)",
+        "episode 3 of 10 started",
+        recorded.answers[6],
+        "episode 4 of 10 started",
+        recorded.answers[8],
+    ]
+    assert "is discarded by the operator" in recorded.answers[8]
+    rows = load_sidecar(recorded.folder)
+    assert [row["success"] for row in rows] == [True, False, True]
+    assert [row["dropped_frames"] for row in rows] == [0, 4, 0]
+    assert {row["operator"] for row in rows} == {"test"}
+    assert {row["seed"] for row in rows} == {7}
+
+
+def test_every_decision_is_recorded_with_the_state_before_it(recorded):
+    frames = load_columns([recorded.folder], ["observation.state", "action"])
+    action = frames.columns["action"][: frames.stop[0]]
+    np.testing.assert_allclose(action[:, 2], recorded.start[2] - 0.001 * np.arange(20), atol=1e-6)
+    positions = frames.columns["observation.state"][: frames.stop[0], :3]
+    for stamp, position in zip(recorded.stamps, positions, strict=True):
+        before = [p for s, p in recorded.poses if stamp - 0.03 < s <= stamp]
+        assert any(np.array_equal(position, p.astype(np.float32)) for p in before)
+
+
+def test_a_fast_device_gives_one_frame_for_each_period(recorded):
+    frames = load_columns([recorded.folder], ["action"])
+    assert frames.stop[2] - frames.start[2] == pytest.approx(10, abs=1)
+
+
+def test_ctrl_c_loses_only_the_running_episode(recorded):
+    assert recorded.status == 130
+    assert "the running episode is discarded, 3 episodes of this session are safe" in recorded.said
+    assert "Traceback" not in recorded.said
+    dataset = LeRobotDataset("dataset", root=recorded.folder, video_backend="pyav")
+    assert dataset.num_episodes == 3
+    assert dataset[7]["observation.images.front"].shape == (3, 480, 640)
+
+
+def test_a_silent_topic_is_named(twin, processes, tmp_path):
+    process = processes.start("record", "--output", tmp_path / "dataset", "--cameras", "left")
+    assert process.wait(40) == 2
+    assert "no message on left/image_raw" in processes.last_line("record")
+
+
+def test_an_occupied_folder_is_refused(processes, tmp_path):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "file").touch()
+    process = processes.start("record", "--output", tmp_path / "dataset")
+    assert process.wait(20) == 2
+    assert "--resume" in processes.last_line("record")

@@ -1,0 +1,150 @@
+"""The twin's topics and services, over DDS between two processes."""
+
+import time
+
+import numpy as np
+import pytest
+
+from steadyhand import ros, ros_messages
+from steadyhand.ros_messages import get_stamp
+from steadyhand.sim.robot import load_robot
+from steadyhand.sim.scene import build_spec
+
+
+def stream(twin, position, quaternion, seconds, **options):
+    """Ask for a pose 20 times a second."""
+    for _ in range(round(seconds * 20)):
+        twin.ask(position, quaternion, **options)
+        time.sleep(0.05)
+
+
+def test_states_have_the_time_of_measurement_and_one_stamp_per_tick(twin):
+    twin.reset()
+    twin.wait_for(lambda: twin.count("task/truth") > 100)
+    arrived, message = zip(*twin.heard["current_pose"], strict=True)
+    age = np.array(arrived) - [get_stamp(m) for m in message]
+    assert -0.001 < np.median(age) < 0.02
+    stamps = {name: {get_stamp(m) for _, m in twin.heard[name][5:80]} for name in ("joint_states", "task/truth")}
+    assert len(stamps["joint_states"] & stamps["task/truth"]) > 60
+    assert message[-1].header.frame_id == "base"
+    joints = twin.last("joint_states")
+    assert tuple(joints.name) == load_robot("fr3").joints
+    assert len(joints.velocity) == len(joints.effort) == 7
+    assert len(twin.last("task/environment_state").position) == 14
+
+
+def test_it_runs_in_real_time(twin):
+    begin = twin.wait_for(lambda: twin.count("joint_states"))
+    time.sleep(1.0)
+    assert twin.count("joint_states") - begin > 80
+    assert float(twin.status()["real_time_factor"]) > 0.95
+
+
+def test_a_target_moves_the_arm_and_a_stale_one_holds_it(twin):
+    twin.reset()
+    position, quaternion = twin.pose()
+    goal = position + np.array([0.0, 0.05, -0.05])
+    stream(twin, goal, quaternion, 1.0)
+    assert twin.status()["message"] == "track"
+    assert np.linalg.norm(twin.pose()[0] - goal) < 0.005
+    time.sleep(0.8)
+    assert twin.status()["message"] == "hold"
+    assert np.linalg.norm(twin.pose()[0] - goal) < 0.01
+    twin.wait_for(lambda: twin.status()["message"] == "damp")
+
+
+def test_a_repeated_decision_does_not_look_fresh(twin):
+    twin.reset()
+    position, quaternion = twin.pose()
+    stream(twin, position, quaternion, 1.2, stamp=ros.now())
+    assert twin.status()["message"] == "hold"
+    assert int(twin.status()["refused_older_than_last"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("broken", "counter"),
+    [
+        ({"position": [np.nan, 0.0, 0.3]}, "refused_not_finite"),
+        ({"quaternion": [0.0, 0.0, 0.0, 0.5]}, "refused_not_unit_quaternion"),
+        ({"position": [0.0, 0.9, 0.3]}, "refused_jump"),
+        ({"frame": "camera"}, "refused_frame"),
+    ],
+)
+def test_a_target_that_makes_no_sense_is_refused_and_counted(twin, broken, counter):
+    twin.reset()
+    position, quaternion = twin.pose()
+    before = int(twin.status()[counter])
+    twin.ask(**{"position": position, "quaternion": quaternion} | broken)
+    twin.wait_for(lambda: int(twin.status()[counter]) == before + 1)
+    time.sleep(0.2)
+    assert np.linalg.norm(twin.pose()[0] - position) < 0.001
+
+
+def test_the_gripper_moves_without_a_target(twin):
+    twin.reset()
+    twin.gripper.publish(ros_messages.numbers([0.0]))
+    twin.wait_for(lambda: twin.last("gripper/joint_states").position[0] < 0.05)
+    assert twin.status()["message"] == "hold"
+    before = int(twin.status()["refused_gripper"])
+    twin.gripper.publish(ros_messages.numbers([7.0]))
+    twin.gripper.publish(ros_messages.numbers([float("nan")]))
+    twin.wait_for(lambda: int(twin.status()["refused_gripper"]) >= before + 1)
+    twin.gripper.publish(ros_messages.numbers([1.0]))
+    twin.wait_for(lambda: twin.last("gripper/joint_states").position[0] > 0.95)
+
+
+def test_reset_starts_the_next_seed(twin):
+    twin.reset()
+    first, peg = int(twin.status()["seed"]), twin.wait_for(lambda: twin.heard["task/truth"])[-1][1].position[:2]
+    stream(twin, twin.pose()[0] + [0.0, 0.0, -0.05], twin.pose()[1], 0.5)
+    twin.reset()
+    assert int(twin.status()["seed"]) == first + 1
+    assert twin.status()["message"] == "hold"
+    assert abs(twin.pose()[0][2] - 0.35) < 0.002
+    twin.wait_for(lambda: twin.count("task/truth"))
+    assert np.linalg.norm(np.subtract(twin.last("task/truth").position[:2], peg)) > 0.001
+
+
+def test_pause_stops_the_simulated_time(twin):
+    twin.reset()
+    assert twin.call("pause", ros.SetBool.Request(data=True)).success
+    time.sleep(0.3)  # older states are on their way
+    ticks = int(twin.status()["ticks"])
+    time.sleep(0.3)
+    assert int(twin.status()["ticks"]) - ticks < 5
+    assert twin.call("pause", ros.SetBool.Request(data=False)).success
+    twin.wait_for(lambda: int(twin.status()["ticks"]) > ticks + 100)
+
+
+def test_images_of_640_by_480_arrive(twin):
+    subscription = twin.listen("front/image_raw")
+    twin.wait_for(lambda: twin.count("front/image_raw") > 5)
+    twin.heard.clear()
+    twin.wait_for(lambda: twin.count("front/image_raw") >= 30, 10)
+    stamps = [get_stamp(m) for _, m in twin.heard["front/image_raw"]]
+    lost = (stamps[-1] - stamps[0]) * 15 - (len(stamps) - 1)
+    assert lost < 3
+    pixels = ros_messages.image_array(twin.last("front/image_raw"))
+    assert pixels.shape == (480, 640, 3)
+    assert pixels.std() > 10  # a picture, not one colour
+    twin.node.destroy_subscription(subscription)
+
+
+def test_compressed_images_and_camera_info(twin):
+    subscriptions = [twin.listen(f"front/{kind}") for kind in ("compressed", "camera_info")]
+    twin.wait_for(lambda: twin.count("front/compressed") and twin.count("front/camera_info"))
+    assert bytes(twin.last("front/compressed").data[:2]) == b"\xff\xd8"
+    info = twin.last("front/camera_info")
+    assert (info.width, info.height) == (640, 480)
+    angle = np.deg2rad(build_spec(load_robot("fr3")).camera("front").fovy)
+    assert info.k[0] == info.k[4] == pytest.approx(0.5 * 480 / np.tan(angle / 2))
+    for subscription in subscriptions:
+        twin.node.destroy_subscription(subscription)
+
+
+def test_two_who_publish_targets_are_reported(twin):
+    second = ros.publisher(twin.node, "target_pose")
+    twin.wait_for(lambda: int(twin.status()["several_publishers"]) == 2)
+    assert twin.status()["level"] != "0"
+    twin.node.destroy_publisher(second)
+    twin.wait_for(lambda: int(twin.status()["several_publishers"]) == 0)
