@@ -12,6 +12,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ class DatasetWriter:
         self.path = Path(path)
         self._robot, self._task, self._fps = robot, task, fps
         self._features = dict(features)
-        self._dataset = None  # LeRobot's, in a stage; opened again after a failure
+        self._dataset: Any = None  # LeRobot's, in a stage; opened again after a failure
         self._human_frames = 0
         try:
             self._lock = self._open(resume)

@@ -33,10 +33,10 @@ def merge(paths: Sequence[Path | str], output: Path | str) -> Path:
         paths: Dataset folders of the same robot, rate and columns.
         output: Folder to create.
     """
-    paths, output = [Path(path) for path in paths], Path(output)
-    if not paths:
+    folders, output = [Path(path) for path in paths], Path(output)
+    if not folders:
         raise SteadyhandError("no dataset to merge; give at least one dataset folder")
-    _require_same(paths)
+    _require_same(folders)
     if output.exists():
         raise SteadyhandError(f"output folder '{output}' exists; choose another folder or remove it")
     try:
@@ -45,7 +45,7 @@ def merge(paths: Sequence[Path | str], output: Path | str) -> Path:
     except OSError as error:
         raise SteadyhandError(f"cannot write '{output}': {error.strerror}; choose another folder") from None
     try:
-        packed = [_pack(path, folder / str(i)) for i, path in enumerate(paths)]
+        packed = [_pack(path, folder / str(i)) for i, path in enumerate(folders)]
         _aggregate(packed, folder / "merged")
         os.rename(folder / "merged", output)
     finally:
@@ -100,12 +100,13 @@ def _write_tables(tables, folder: Path) -> None:
     """Write tables of the same columns into the first file of a folder, a row group each."""
     file = folder / _FIRST_FILE
     file.parent.mkdir(parents=True)
-    writer = None
-    for table in tables:
-        # The files of merged and of recorded episodes differ in details (lists of fixed and of free length).
-        writer = writer or pq.ParquetWriter(file, table.schema)
-        writer.write_table(table.cast(writer.schema))
-    writer.close()
+    tables = iter(tables)
+    first = next(tables)
+    with pq.ParquetWriter(file, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            # The files of merged and of recorded episodes differ in details (lists of fixed and of free length).
+            writer.write_table(table.cast(first.schema))
 
 
 def _aggregate(paths: list[Path], output: Path) -> None:

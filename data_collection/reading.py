@@ -41,12 +41,12 @@ def load_columns(paths: Sequence[Path | str], columns: Sequence[str]) -> Frames:
         paths: Dataset folders.
         columns: Names, e.g. "observation.state", "action", "segment"; of the same shape in all datasets.
     """
-    paths = [Path(path) for path in paths]
-    if not paths:
+    folders = [Path(path) for path in paths]
+    if not folders:
         raise SteadyhandError("no dataset given; give at least one dataset folder")
-    parts = [_load_one(path, list(columns)) for path in paths]
+    parts = [_load_one(path, list(columns)) for path in folders]
     for name in columns:
-        _require_same_shape(name, paths, [part[0][name] for part in parts])
+        _require_same_shape(name, folders, [part[0][name] for part in parts])
     episodes = [part[1] for part in parts]
     lengths = np.concatenate([np.bincount(index) for index in episodes])
     stop = np.cumsum(lengths)
@@ -54,7 +54,7 @@ def load_columns(paths: Sequence[Path | str], columns: Sequence[str]) -> Frames:
         columns={name: np.concatenate([part[0][name] for part in parts]) for name in columns},
         start=stop - lengths,
         stop=stop,
-        source=np.repeat(np.arange(len(paths)), [index[-1] + 1 for index in episodes]),
+        source=np.repeat(np.arange(len(folders)), [index[-1] + 1 for index in episodes]),
         episode_index=np.concatenate([np.arange(index[-1] + 1) for index in episodes]),
     )
 

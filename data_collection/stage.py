@@ -74,8 +74,11 @@ def count_images(file: Path) -> int:
     """Return the number of images in a video file, from its header."""
     import av
 
-    with av.open(str(file)) as video:
+    video = av.open(str(file))
+    try:
         return video.streams.video[0].frames
+    finally:
+        video.close()
 
 
 @contextlib.contextmanager

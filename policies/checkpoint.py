@@ -25,7 +25,7 @@ class LeRobotChunkModel:
     def __init__(self, policy: SteadyhandFlowPolicy, preprocessor, postprocessor, version: str) -> None:
         self.name, self.version = policy.name, version
         self.n_obs_steps, self.n_action_steps = policy.config.n_obs_steps, policy.config.n_action_steps
-        self.noise_shape = (policy.config.horizon, ACTION_SIZE)
+        self.noise_shape: tuple[int, ...] = (policy.config.horizon, ACTION_SIZE)
         self._policy, self._before, self._after = policy.eval(), preprocessor, postprocessor
         self._inputs = {key: tuple(feature.shape) for key, feature in policy.config.input_features.items()}
 

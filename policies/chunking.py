@@ -69,9 +69,7 @@ class ChunkRunner:
             key: np.stack([np.stack([frame[key] for frame in row.history]) for row in rows])
             for key in rows[0].history[0]
         }
-        noise = np.stack(
-            [row.noise.standard_normal(self._model.noise_shape, dtype=np.float32) for row in rows]
-        )
+        noise = np.stack([row.noise.standard_normal(self._model.noise_shape, dtype=np.float32) for row in rows])
         chunks = self._model.predict(stacked, noise)
         for row, chunk in zip(rows, chunks, strict=True):
             row.queue.extend(chunk[: self._model.n_action_steps])

@@ -39,7 +39,8 @@ class Chunks:
 class Frames:
     """All frames of one or several datasets, episode after episode.
 
-    state (N, S), reference (N, 9), environment (N, E) or None, action (N, 10), segment (N,), episode (N,) unique over datasets.
+    state (N, S), reference (N, 9), environment (N, E) or None, action (N, 10), segment (N,), episode (N,) unique over
+    datasets.
     """
 
     state: np.ndarray

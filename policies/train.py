@@ -107,9 +107,7 @@ def _validate(config: TrainConfig) -> None:
         _check_same(config, file, settings)
         return
     if config.output.exists() and (not config.output.is_dir() or any(config.output.iterdir())):
-        raise SteadyhandError(
-            f"output '{config.output}' exists; choose a new folder or add --resume to go on there"
-        )
+        raise SteadyhandError(f"output '{config.output}' exists; choose a new folder or add --resume to go on there")
     for path in config.dataset:
         read_info(path)
     try:
@@ -151,9 +149,7 @@ def _build_policy(config: TrainConfig) -> SteadyhandFlowPolicy:
         ACTION: FeatureType.ACTION,
     }
     shapes = {
-        name: PolicyFeature(kind, tuple(features[name]["shape"]))
-        for name, kind in kinds.items()
-        if name in features
+        name: PolicyFeature(kind, tuple(features[name]["shape"])) for name, kind in kinds.items() if name in features
     }
     policy_config = SteadyhandFlowConfig(
         input_features={name: shapes[name] for name in (STATE, REFERENCE, ENVIRONMENT) if name in shapes},
@@ -212,17 +208,13 @@ def _progress_bar(config: TrainConfig, step: int) -> tqdm:
     return tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=not config.progress)
 
 
-def _step(
-    config: TrainConfig, policy: SteadyhandFlowPolicy, optimizer, samples: _Samples, step: int
-) -> float:
+def _step(config: TrainConfig, policy: SteadyhandFlowPolicy, optimizer, samples: _Samples, step: int) -> float:
     """One optimizer step; returns its loss.
 
     What is random comes from a generator seeded by seed and step: a resumed run repeats an uninterrupted one.
     """
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence([config.seed, step])))
-    rows = torch.from_numpy(
-        np.searchsorted(samples.cumulative, random.random(config.batch_size), side="right")
-    )
+    rows = torch.from_numpy(np.searchsorted(samples.cumulative, random.random(config.batch_size), side="right"))
     target = samples.target[rows]
     noise = torch.from_numpy(random.standard_normal(target.shape, dtype=np.float32))
     moment = torch.from_numpy(random.random(config.batch_size, dtype=np.float32))
@@ -249,9 +241,7 @@ class _Interruption:
         self.asked = False
 
     def __enter__(self) -> "_Interruption":
-        self._main = (
-            threading.current_thread() is threading.main_thread()
-        )  # only there can signals be handled
+        self._main = threading.current_thread() is threading.main_thread()  # only there can signals be handled
         if self._main:
             self._previous = signal.signal(signal.SIGINT, self._ask)
         return self

@@ -19,9 +19,7 @@ from safetensors.torch import load_file, save_file
 from steadyhand.policies.flow.modeling_steadyhand_flow import SteadyhandFlowPolicy
 
 
-def save_checkpoint(
-    output: Path, step: int, policy: SteadyhandFlowPolicy, optimizer: torch.optim.Optimizer
-) -> Path:
+def save_checkpoint(output: Path, step: int, policy: SteadyhandFlowPolicy, optimizer: torch.optim.Optimizer) -> Path:
     """Write the checkpoint of a step, point `last` to it, and remove the others."""
     folder = output / "checkpoints" / f"{step:06d}"
     model, state = folder / "pretrained_model", folder / "training_state"

@@ -23,9 +23,7 @@ def _iwr(frames: Frames, paths: Sequence[Path | str]) -> np.ndarray:
     helped = np.isin(frames.segment, INTERVENTION)
     rest = (_uniform(frames, paths) > 0) & ~helped
     if not helped.any() or not rest.any():
-        raise SteadyhandError(
-            "weights 'iwr' need frames with and without intervention; use uniform for demos alone"
-        )
+        raise SteadyhandError("weights 'iwr' need frames with and without intervention; use uniform for demos alone")
     return helped / helped.sum() + rest / rest.sum()
 
 
@@ -50,7 +48,5 @@ def sample_weights(scheme: str, frames: Frames, paths: Sequence[Path | str]) -> 
         raise unknown("weights", scheme, SCHEMES)
     weights = SCHEMES[scheme](frames, paths)
     if weights.sum() == 0:
-        raise SteadyhandError(
-            f"weights '{scheme}' leave no frame to train on; record demonstrations or interventions"
-        )
+        raise SteadyhandError(f"weights '{scheme}' leave no frame to train on; record demonstrations or interventions")
     return weights / weights.sum()

@@ -61,8 +61,8 @@ def state_vector(observation: Observation) -> np.ndarray:
 def reference_vector(observation: Observation) -> np.ndarray:
     """observation.reference (9,): position and rot6d of the pose that the controller tracks now.
 
-    Joint friction and contact keep the tool beside it, so a policy that only saw the tool could not tell a hand that rests
-    from one that pushes.
+    Joint friction and contact keep the tool beside it, so a policy that only saw the tool could not tell a hand that
+    rests from one that pushes.
     """
     return np.concatenate([observation.reference_position, rot6d_from_quat(observation.reference_quaternion)])
 
@@ -132,7 +132,9 @@ class Episode:
         """Request an action (10,), decided now. Refused by the controller if it is not finite."""
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (ACTION_SIZE,):
-            raise SteadyhandError(f"an action has {ACTION_SIZE} numbers (x y z, rot6d, gripper), got shape {action.shape}")
+            raise SteadyhandError(
+                f"an action has {ACTION_SIZE} numbers (x y z, rot6d, gripper), got shape {action.shape}"
+            )
         self.twin.set_reference(action[:3], quat_from_rot6d(action[3:9]), self.twin.time, float(action[9]))
         self.steps += 1
 

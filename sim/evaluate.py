@@ -107,7 +107,9 @@ def make_driver(policy: str) -> Driver:
     if policy == "scripted":
         return ScriptedDriver()
     if not Path(policy).exists():
-        raise SteadyhandError(f"unknown policy '{policy}'; allowed: scripted, or the folder of a checkpoint; see `steadyhand train`")
+        raise SteadyhandError(
+            f"unknown policy '{policy}'; allowed: scripted, or the folder of a checkpoint; see `steadyhand train`"
+        )
     from steadyhand.policies.policy import load_policy  # torch takes seconds to import
 
     return PolicyDriver(load_policy(policy))
@@ -141,7 +143,8 @@ def save_evaluation(evaluation: Evaluation, world: World, output: Path, videos: 
     """Write eval.json, and film the first failures and successes; passes a Ctrl-C on once all is saved."""
     (output / "eval.json").write_text(json.dumps(evaluation.as_dict(), indent=1) + "\n")
     if not evaluation.complete:
-        print(f"stopped after {len(evaluation.logs)} of {evaluation.requested} episodes; they are in {output / 'eval.json'}")
+        done = f"{len(evaluation.logs)} of {evaluation.requested} episodes"
+        print(f"stopped after {done}; they are in {output / 'eval.json'}")
         raise KeyboardInterrupt
     failures = [log for log in evaluation.logs if not log.success][:videos]
     successes = [log for log in evaluation.logs if log.success][:videos]

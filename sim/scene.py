@@ -173,14 +173,15 @@ def _add_room(spec: mujoco.MjSpec) -> None:
 
 
 def _add_cameras(spec: mujoco.MjSpec, robot: RobotSpec) -> None:
-    front = {"pos": [1.25, -0.66, 0.66], "target": [0.29, 0.0, 0.32], "up": [0, 0, 1]}
+    front: dict[str, list[float]] = {"pos": [1.25, -0.66, 0.66], "target": [0.29, 0.0, 0.32], "up": [0, 0, 1]}
     # In the tool frame: beside the hand, looking past the fingertips; up in the picture is the tool's x axis.
-    wrist = {"pos": [0.066, 0.0, -0.058], "target": [0.008, 0.0, 0.02], "up": [1, 0, 0]}
+    wrist: dict[str, list[float]] = {"pos": [0.066, 0.0, -0.058], "target": [0.008, 0.0, 0.02], "up": [1, 0, 0]}
     for name, body, view, fovy in (
         ("front", spec.worldbody, front, 44.0),
         ("wrist", _body(spec, robot.tool_frame), wrist, 70.0),
     ):
-        body.add_camera(name=name, pos=view["pos"], quat=_look(**view), fovy=fovy)
+        pos, target, up = view["pos"], view["target"], view["up"]
+        body.add_camera(name=name, pos=pos, quat=_look(pos, target, up), fovy=fovy)
 
 
 def _look(pos: list[float], target: list[float], up: list[float]) -> np.ndarray:

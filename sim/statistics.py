@@ -39,8 +39,8 @@ class Rate:
 class PairedGain:
     """Difference of two success rates on the same episodes.
 
-    The interval is the BCa bootstrap over pairs (Efron 1987) at 95 %; mcnemar_p is the exact two-sided test on the pairs
-    that disagree.
+    The interval is the BCa bootstrap over pairs (Efron 1987) at 95 %; mcnemar_p is the exact two-sided test on the
+    pairs that disagree.
     """
 
     difference: float

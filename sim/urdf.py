@@ -132,7 +132,8 @@ def _joint(path: Path, name: str, element: ElementTree.Element, links: dict[str,
     numbers = [
         _number(path, f"limit of joint '{name}'", limit, key) for key in ("lower", "upper", "velocity", "effort")
     ]
-    return Joint(name, kind, *ends, *numbers)
+    parent, child = ends
+    return Joint(name, kind, parent, child, *numbers)
 
 
 def _number(path: Path, what: str, element: ElementTree.Element | None, key: str) -> float:

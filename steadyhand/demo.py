@@ -189,7 +189,9 @@ class Demo:
             "task": self.task,
             "seconds_total": self.seconds,
             "stages": seconds,
-            "settings": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.config).items()},
+            "settings": {
+                name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.config).items()
+            },
             "seeds": {
                 "demonstrations": self.seeds(DEMO_SEEDS, self.config.demos)[0],
                 "interventions": self.seeds(INTERVENTION_SEEDS, self.config.interventions)[0],
@@ -241,7 +243,9 @@ def main(config: DemoConfig) -> None:
     except KeyboardInterrupt:
         print(f"\nstopped; finished stages are kept, the same command goes on in '{config.output}'")
         raise
-    print(f"\nsuccess {summary['success_base']['p']:.2f} -> {summary['success_improved']['p']:.2f}, "
-          f"gain {summary['gain']['difference']:+.2f} [{summary['gain']['lo']:+.2f}, {summary['gain']['hi']:+.2f}]")
+    print(
+        f"\nsuccess {summary['success_base']['p']:.2f} -> {summary['success_improved']['p']:.2f}, "
+        f"gain {summary['gain']['difference']:+.2f} [{summary['gain']['lo']:+.2f}, {summary['gain']['hi']:+.2f}]"
+    )
     print(f"summary: {config.output / 'summary.json'}")
     print(f"report:  {report}")

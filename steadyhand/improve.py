@@ -62,7 +62,9 @@ class Interventions:
     takeovers: dict[str, str]  # seed of the episode -> why the operator took over
 
 
-def supervise(world: World, policy, seeds: Sequence[int], folder: Path, workers: int) -> tuple[Interventions, list[EpisodeLog]]:
+def supervise(
+    world: World, policy, seeds: Sequence[int], folder: Path, workers: int
+) -> tuple[Interventions, list[EpisodeLog]]:
     """Roll a policy out under supervision and record it as a dataset."""
     assert world.task is not None
     driver = SupervisedDriver(policy)

@@ -80,14 +80,13 @@ def word(name: str) -> str:
 
 
 def _headline(summary: dict) -> dict:
-    base, improved, gain = (summary.get(key) for key in ("success_base", "success_improved", "gain"))
-    complete = bool(base and improved and gain)
+    base, improved, gain = summary.get("success_base"), summary.get("success_improved"), summary.get("gain")
     return {
         "base": base,
         "improved": improved,
         "gain": gain,
         "verdict": _verdict(gain) if gain else None,
-        "success_plot": Markup(plots.success(base, improved, gain)) if complete else None,
+        "success_plot": Markup(plots.success(base, improved, gain)) if base and improved and gain else None,
     }
 
 

@@ -1,6 +1,7 @@
 """The report's plots; each returns an <svg> element."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ def _segment_bar(axes: Axes, track: Track) -> None:
         axes.barh(0, stop - begin, left=begin, color=SEGMENT[segment], height=1)
         # A name that is longer than its bar goes to the left, over the end of the bar before it.
         x, side, gap = (begin, "left", 0) if stop - begin > end / 9 or begin < end / 9 else (stop, "right", -8)
-        place = {"xytext": (gap, 3), "textcoords": "offset points", "annotation_clip": False}
+        place: dict[str, Any] = {"xytext": (gap, 3), "textcoords": "offset points", "annotation_clip": False}
         axes.annotate(segment.name.lower(), (x, 0.5), ha=side, va="bottom", weight="bold", **place)
     axes.set_axis_off()
     axes.set(ylim=(-0.5, 0.5))
@@ -232,7 +233,7 @@ def from_above(tracks: Sequence[Track], name: str) -> str:
         for i, (thing, marker) in enumerate(markers):
             starts = np.array([[track.seen(f"{thing}.{axis}")[0] for axis in "yx"] for track in tracks[:PATHS]])
             face = LIGHT["ink"] if i else "none"
-            dots = {"marker": marker, "s": 13, "facecolor": face, "edgecolor": LIGHT["ink"], "lw": 0.7}
+            dots: dict[str, Any] = {"marker": marker, "s": 13, "facecolor": face, "edgecolor": LIGHT["ink"], "lw": 0.7}
             axes.scatter(*starts.T, zorder=2.2, label=f"{thing} at the start", **dots)
         axes.set(xlabel="y, m (to the robot's left)", ylabel="x, m (ahead)", aspect="equal")
         axes.invert_xaxis()  # as seen from behind the robot

@@ -54,8 +54,7 @@ class StateBuffer:
         self._lock = threading.Lock()
         self._history: dict[str, deque[tuple[float, object]]] = {}
         self._subscriptions = [
-            self._follow(node, name)
-            for name in [*self._state, *(f"{camera}/image_raw" for camera in cameras)]
+            self._follow(node, name) for name in [*self._state, *(f"{camera}/image_raw" for camera in cameras)]
         ]
 
     def _follow(self, node: ros.Node, name: str):

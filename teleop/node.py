@@ -14,7 +14,7 @@ from steadyhand.teleop.keyboard import Keyboard
 from steadyhand.teleop.scripted import Scripted
 
 DISCOVERY = 5.0
-"""s after its start in which a node may still have to find the others (measured: up to 3 s on a busy machine)."""
+"""s after its start in which a node may still have to find the others (on a busy machine it takes 1 to 3 s)."""
 SERVICES = {
     "reset": "reset",
     "start": "session/start",

@@ -63,27 +63,37 @@ void bind_model(nb::module_& m) {
       .def_prop_ro("q_upper", [](const ArmModel& s) { return Eigen::VectorXd(s.q_upper()); })
       .def_prop_ro("dq_limit", [](const ArmModel& s) { return Eigen::VectorXd(s.dq_limit()); })
       .def_prop_ro("tau_limit", [](const ArmModel& s) { return Eigen::VectorXd(s.tau_limit()); })
-      .def("placement",
-           [](ArmModel& s, const Eigen::VectorXd& q) {
-             return split_pose(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).T_base_ee);
-           }, "q"_a, "Tool position (m) and orientation (quaternion xyzw) in the base frame.")
-      .def("jacobian",
-           [](ArmModel& s, const Eigen::VectorXd& q) {
-             return Eigen::MatrixXd(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).J_base_ee);
-           }, "q"_a, "Jacobian (6, n) at the tool, base axes, linear part first.")
-      .def("gravity",
-           [](ArmModel& s, const Eigen::VectorXd& q) {
-             return Eigen::VectorXd(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).gravity);
-           }, "q"_a, "Gravity torque (n,), Nm.")
-      .def("nonlinear_effects",
-           [](ArmModel& s, const Eigen::VectorXd& q, const Eigen::VectorXd& dq) {
-             const ArmTerms& t = terms_at(s, q, dq);
-             return Eigen::VectorXd(t.coriolis + t.gravity);
-           }, "q"_a, "dq"_a, "C(q, dq) dq + g(q), (n,), Nm.")
-      .def("mass_matrix",
-           [](ArmModel& s, const Eigen::VectorXd& q) {
-             return Eigen::MatrixXd(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).mass_matrix);
-           }, "q"_a, "Joint-space inertia (n, n), kg m^2.");
+      .def(
+          "placement",
+          [](ArmModel& s, const Eigen::VectorXd& q) {
+            return split_pose(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).T_base_ee);
+          },
+          "q"_a, "Tool position (m) and orientation (quaternion xyzw) in the base frame.")
+      .def(
+          "jacobian",
+          [](ArmModel& s, const Eigen::VectorXd& q) {
+            return Eigen::MatrixXd(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).J_base_ee);
+          },
+          "q"_a, "Jacobian (6, n) at the tool, base axes, linear part first.")
+      .def(
+          "gravity",
+          [](ArmModel& s, const Eigen::VectorXd& q) {
+            return Eigen::VectorXd(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).gravity);
+          },
+          "q"_a, "Gravity torque (n,), Nm.")
+      .def(
+          "nonlinear_effects",
+          [](ArmModel& s, const Eigen::VectorXd& q, const Eigen::VectorXd& dq) {
+            const ArmTerms& t = terms_at(s, q, dq);
+            return Eigen::VectorXd(t.coriolis + t.gravity);
+          },
+          "q"_a, "dq"_a, "C(q, dq) dq + g(q), (n,), Nm.")
+      .def(
+          "mass_matrix",
+          [](ArmModel& s, const Eigen::VectorXd& q) {
+            return Eigen::MatrixXd(terms_at(s, q, Eigen::VectorXd::Zero(s.n())).mass_matrix);
+          },
+          "q"_a, "Joint-space inertia (n, n), kg m^2.");
 }
 
 void bind_params(nb::module_& m) {
@@ -104,14 +114,19 @@ void bind_params(nb::module_& m) {
       .def_prop_rw("friction", &get_vector<&P::friction>, &set_vector<&P::friction>)
       .def_prop_rw("torque_limit", &get_vector<&P::torque_limit>, &set_vector<&P::torque_limit>)
       .def_prop_rw("torque_rate_limit", &get_vector<&P::torque_rate_limit>, &set_vector<&P::torque_rate_limit>)
-      .def_prop_rw("hold_after", [](const P& s) { return s.gate.hold_after; }, [](P& s, double v) { s.gate.hold_after = v; })
-      .def_prop_rw("damp_after", [](const P& s) { return s.gate.damp_after; }, [](P& s, double v) { s.gate.damp_after = v; })
-      .def_prop_rw("future_tolerance", [](const P& s) { return s.gate.future_tolerance; },
-                   [](P& s, double v) { s.gate.future_tolerance = v; })
-      .def_prop_rw("max_jump_linear", [](const P& s) { return s.gate.max_jump_linear; },
-                   [](P& s, double v) { s.gate.max_jump_linear = v; })
-      .def_prop_rw("max_jump_angular", [](const P& s) { return s.gate.max_jump_angular; },
-                   [](P& s, double v) { s.gate.max_jump_angular = v; })
+      .def_prop_rw(
+          "hold_after", [](const P& s) { return s.gate.hold_after; }, [](P& s, double v) { s.gate.hold_after = v; })
+      .def_prop_rw(
+          "damp_after", [](const P& s) { return s.gate.damp_after; }, [](P& s, double v) { s.gate.damp_after = v; })
+      .def_prop_rw(
+          "future_tolerance", [](const P& s) { return s.gate.future_tolerance; },
+          [](P& s, double v) { s.gate.future_tolerance = v; })
+      .def_prop_rw(
+          "max_jump_linear", [](const P& s) { return s.gate.max_jump_linear; },
+          [](P& s, double v) { s.gate.max_jump_linear = v; })
+      .def_prop_rw(
+          "max_jump_angular", [](const P& s) { return s.gate.max_jump_angular; },
+          [](P& s, double v) { s.gate.max_jump_angular = v; })
       .def("validate", &P::validate, "joints"_a, "Raises ValueError naming the first parameter out of range.");
 }
 
@@ -123,44 +138,50 @@ void bind_status(nb::module_& m) {
   nb::class_<ControllerStatus>(m, "ControllerStatus")
       .def_ro("mode", &ControllerStatus::mode)
       .def_ro("reference_age", &ControllerStatus::reference_age, "Seconds since the accepted reference was decided.")
-      .def_prop_ro("counters", [](const ControllerStatus& s) {
-        return std::map<std::string, std::uint64_t>{
-            {"ticks", s.ticks},
-            {"error_clipped", s.error_clipped},
-            {"bad_state", s.bad_state},
-            {"accepted", s.reference.accepted},
-            {"refused_not_finite", s.reference.not_finite},
-            {"refused_not_unit_quaternion", s.reference.not_unit_quaternion},
-            {"refused_jump", s.reference.jump},
-            {"refused_from_the_future", s.reference.from_the_future},
-            {"refused_older_than_last", s.reference.older_than_last},
-            {"refused_expired", s.reference.expired},
-            {"torque_clamped", s.torque.clamped},
-            {"torque_rate_limited", s.torque.rate_limited},
-            {"torque_not_finite", s.torque.not_finite},
-        };
-      }, "What safety did since reset, by name.");
+      .def_prop_ro(
+          "counters",
+          [](const ControllerStatus& s) {
+            return std::map<std::string, std::uint64_t>{
+                {"ticks", s.ticks},
+                {"error_clipped", s.error_clipped},
+                {"bad_state", s.bad_state},
+                {"accepted", s.reference.accepted},
+                {"refused_not_finite", s.reference.not_finite},
+                {"refused_not_unit_quaternion", s.reference.not_unit_quaternion},
+                {"refused_jump", s.reference.jump},
+                {"refused_from_the_future", s.reference.from_the_future},
+                {"refused_older_than_last", s.reference.older_than_last},
+                {"refused_expired", s.reference.expired},
+                {"torque_clamped", s.torque.clamped},
+                {"torque_rate_limited", s.torque.rate_limited},
+                {"torque_not_finite", s.torque.not_finite},
+            };
+          },
+          "What safety did since reset, by name.");
 }
 
 void bind_controller(nb::module_& m) {
   nb::class_<CartesianImpedance>(m, "CartesianImpedance", "tau = J^T (K e - D J dq) + nullspace + C dq + g, limited.")
       .def(nb::init<const ArmModel&, const CartesianImpedanceParams&>(), "model"_a, "params"_a)
-      .def("reset",
-           [](CartesianImpedance& s, const Eigen::VectorXd& q, const Eigen::VectorXd& dq, const Eigen::VectorXd& tau,
-              double time) { s.reset(make_state(s.model(), q, dq, tau, time)); },
-           "q"_a, "dq"_a, "tau"_a, "time"_a = 0.0)
-      .def("update",
-           [](CartesianImpedance& s, const Eigen::VectorXd& q, const Eigen::VectorXd& dq, const Eigen::VectorXd& tau,
-              double time, const Vector3& position, const Vector4& quaternion_xyzw, double stamp,
-              std::uint64_t sequence, double dt) {
-             const PoseReference reference{make_pose(position, quaternion_xyzw), stamp, sequence};
-             return Eigen::VectorXd(s.update(make_state(s.model(), q, dq, tau, time), reference, dt));
-           },
-           "q"_a, "dq"_a, "tau"_a, "time"_a, "position"_a, "quaternion_xyzw"_a, "stamp"_a, "sequence"_a, "dt"_a,
-           "One tick; returns joint torques (n,), Nm. A reference counts as new when its sequence number changes.")
-      .def("set_posture", [](CartesianImpedance& s, const Eigen::VectorXd& q) {
-        s.set_posture(joints_of(s.model(), q, "posture"));
-      }, "q"_a)
+      .def(
+          "reset",
+          [](CartesianImpedance& s, const Eigen::VectorXd& q, const Eigen::VectorXd& dq, const Eigen::VectorXd& tau,
+             double time) { s.reset(make_state(s.model(), q, dq, tau, time)); },
+          "q"_a, "dq"_a, "tau"_a, "time"_a = 0.0)
+      .def(
+          "update",
+          [](CartesianImpedance& s, const Eigen::VectorXd& q, const Eigen::VectorXd& dq, const Eigen::VectorXd& tau,
+             double time, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, std::uint64_t sequence,
+             double dt) {
+            const PoseReference reference{make_pose(position, quaternion_xyzw), stamp, sequence};
+            return Eigen::VectorXd(s.update(make_state(s.model(), q, dq, tau, time), reference, dt));
+          },
+          "q"_a, "dq"_a, "tau"_a, "time"_a, "position"_a, "quaternion_xyzw"_a, "stamp"_a, "sequence"_a, "dt"_a,
+          "One tick; returns joint torques (n,), Nm. A reference counts as new when its sequence number changes.")
+      .def(
+          "set_posture",
+          [](CartesianImpedance& s, const Eigen::VectorXd& q) { s.set_posture(joints_of(s.model(), q, "posture")); },
+          "q"_a)
       .def_prop_ro("reference", [](const CartesianImpedance& s) { return split_pose(s.interpolator().pose()); })
       .def_prop_ro("status", [](const CartesianImpedance& s) { return s.status(); });
 }

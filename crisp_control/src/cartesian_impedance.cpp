@@ -51,7 +51,8 @@ void CartesianImpedanceParams::validate(int joints) const {
   const auto not_negative = [](double v) { return std::isfinite(v) && v >= 0.0; };
   require(non_negative(stiffness), "stiffness", stiffness, "6 numbers >= 0 (N/m, Nm/rad)");
   require(non_negative(damping_ratio), "damping_ratio", damping_ratio, "6 numbers >= 0");
-  require(error_clip.allFinite() && (error_clip.array() > 0.0).all(), "error_clip", error_clip, "6 numbers > 0 (m, rad)");
+  require(error_clip.allFinite() && (error_clip.array() > 0.0).all(), "error_clip", error_clip,
+          "6 numbers > 0 (m, rad)");
   require(positive(smoothing_time), "smoothing_time", smoothing_time, "> 0 seconds");
   require(not_negative(nullspace_stiffness), "nullspace_stiffness", nullspace_stiffness, ">= 0 Nm/rad");
   require(not_negative(nullspace_damping_ratio), "nullspace_damping_ratio", nullspace_damping_ratio, ">= 0");

@@ -58,9 +58,7 @@ class SteadyhandFlowConfig(PreTrainedConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.n_action_steps <= self.horizon:
-            raise ValueError(
-                f"n_action_steps must be in 1..horizon ({self.horizon}), got {self.n_action_steps}"
-            )
+            raise ValueError(f"n_action_steps must be in 1..horizon ({self.horizon}), got {self.n_action_steps}")
         if self.n_obs_steps < 1 or self.num_steps < 1 or self.blocks < 1:
             raise ValueError("n_obs_steps, num_steps and blocks must be at least 1")
 
@@ -72,16 +70,12 @@ class SteadyhandFlowConfig(PreTrainedConfig):
 
     def validate_features(self) -> None:
         """Refuse observations and actions this policy cannot read; drop those it does not use."""
-        self.input_features = {
-            key: feature
-            for key, feature in (self.input_features or {}).items()
-            if key in (OBS_STATE, OBS_REFERENCE, OBS_ENV_STATE)
-        }
+        given = self.input_features or {}  # type: ignore[has-type]  # of LeRobot, which mypy does not follow
+        used_keys = (OBS_STATE, OBS_REFERENCE, OBS_ENV_STATE)
+        self.input_features = {key: given[key] for key in given if key in used_keys}
         if self.robot_state_feature is None or self.robot_state_feature.shape not in ((10,), (16,)):
-            raise ValueError(
-                f"steadyhand_flow needs '{OBS_STATE}' of 10 or 16 values, got {self.robot_state_feature}"
-            )
-        reference = self.input_features.get(OBS_REFERENCE)
+            raise ValueError(f"steadyhand_flow needs '{OBS_STATE}' of 10 or 16 values, got {self.robot_state_feature}")
+        reference = given.get(OBS_REFERENCE)
         if reference is None or tuple(reference.shape) != (9,):
             raise ValueError(f"steadyhand_flow needs '{OBS_REFERENCE}' of 9 values, got {reference}")
         if self.action_feature is None or tuple(self.action_feature.shape) != (10,):
@@ -89,9 +83,7 @@ class SteadyhandFlowConfig(PreTrainedConfig):
         size = self.env_state_feature.shape[0] if self.env_state_feature else 0
         used = [index for group in self.positions + self.rotations for index in group]
         if used and max(used) >= size:
-            raise ValueError(
-                f"positions/rotations use index {max(used)}, '{OBS_ENV_STATE}' has {size} values"
-            )
+            raise ValueError(f"positions/rotations use index {max(used)}, '{OBS_ENV_STATE}' has {size} values")
 
     def get_optimizer_preset(self) -> AdamWConfig:
         """AdamW, as `steadyhand train` uses it."""

@@ -77,9 +77,7 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
     def normalize_features(self, features: Tensor) -> Tensor:
         """Features (B, F) in standard deviations of the data."""
         if not bool((self.feature_std > 0).all()):
-            raise SteadyhandError(
-                "the policy has no statistics: build it with dataset_meta or load a checkpoint"
-            )
+            raise SteadyhandError("the policy has no statistics: build it with dataset_meta or load a checkpoint")
         return ((features - self.feature_mean) / self.feature_std).clamp(-FEATURE_CLIP, FEATURE_CLIP)
 
     def normalize_actions(self, actions: Tensor, state: Tensor) -> Tensor:
@@ -90,9 +88,7 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
         """Inverse of normalize_actions."""
         return transform.decode_actions(chunk * self.action_std + self.action_mean, state)
 
-    def flow_loss(
-        self, features: Tensor, target: Tensor, valid: Tensor, noise: Tensor, time: Tensor
-    ) -> Tensor:
+    def flow_loss(self, features: Tensor, target: Tensor, valid: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         """Loss (B,) of normalised features (B, F) and chunks (B, H, 10) over their valid (B, H) actions."""
         at = time[:, None, None]
         velocity = self.network((1 - at) * noise + at * target, time, features)
@@ -130,9 +126,7 @@ class SteadyhandFlowPolicy(PreTrainedPolicy):
         """Tool poses (B, H, 10) for observations (B, T, ...); `noise` (B, H, 10) makes it repeatable."""
         state, reference, environment = self._observation(batch)
         observed = self.average.observe(self.normalize_features(self.raw_features(state, reference, environment)))
-        chunk = (
-            torch.randn(len(state), *self.action_mean.shape, device=state.device) if noise is None else noise
-        )
+        chunk = torch.randn(len(state), *self.action_mean.shape, device=state.device) if noise is None else noise
         for step in range(self.config.num_steps):
             time = torch.full((len(state),), step / self.config.num_steps, device=state.device)
             chunk = chunk + self.average.velocity(chunk, time, observed) / self.config.num_steps

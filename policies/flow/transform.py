@@ -45,9 +45,7 @@ def encode_actions(actions: Tensor, state: Tensor) -> Tensor:
     """
     turn = matrix_from_rot6d(actions[..., 3:9]) @ matrix_from_rot6d(state[:, None, 3:9]).mT
     rest = actions.new_tensor(IDENTITY_6D)
-    return torch.cat(
-        [actions[..., :3] - state[:, None, :3], rot6d_from_matrix(turn) - rest, actions[..., 9:]], dim=-1
-    )
+    return torch.cat([actions[..., :3] - state[:, None, :3], rot6d_from_matrix(turn) - rest, actions[..., 9:]], dim=-1)
 
 
 def decode_actions(deltas: Tensor, state: Tensor) -> Tensor:

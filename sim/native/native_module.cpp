@@ -75,9 +75,11 @@ void bind_observation(nb::module_& m) {
       .def_ro("time", &Observation::time)
       .def_prop_ro("q", [vector](const Observation& o) { return vector(o.q); })
       .def_prop_ro("dq", [vector](const Observation& o) { return vector(o.dq); })
-      .def_prop_ro("tau", [vector](const Observation& o) { return vector(o.tau); }, "Applied joint torque, Nm.")
-      .def_prop_ro("tau_ext", [vector](const Observation& o) { return vector(o.tau_external); },
-                   "External joint torque estimated by the momentum observer, Nm.")
+      .def_prop_ro(
+          "tau", [vector](const Observation& o) { return vector(o.tau); }, "Applied joint torque, Nm.")
+      .def_prop_ro(
+          "tau_ext", [vector](const Observation& o) { return vector(o.tau_external); },
+          "External joint torque estimated by the momentum observer, Nm.")
       .def_prop_ro("position", [](const Observation& o) { return o.T_base_ee.position; })
       .def_prop_ro("quaternion", [](const Observation& o) { return Vector4(o.T_base_ee.orientation.coeffs()); })
       .def_ro("twist", &Observation::twist)
@@ -91,19 +93,21 @@ void bind_observation(nb::module_& m) {
 
 void bind_twin(nb::module_& m) {
   nb::class_<Twin>(m, "Twin", "MuJoCo physics and the controller core in one loop.")
-      .def("__init__",
-           [](Twin* self, std::uintptr_t model_address, const ArmModel& arm, const CartesianImpedanceParams& params) {
-             new (self) Twin(reinterpret_cast<const mjModel*>(model_address), arm, params);
-           },
-           "model_address"_a, "arm"_a, "params"_a, "model_address: mujoco.MjModel._address; the model is copied.")
+      .def(
+          "__init__",
+          [](Twin* self, std::uintptr_t model_address, const ArmModel& arm, const CartesianImpedanceParams& params) {
+            new (self) Twin(reinterpret_cast<const mjModel*>(model_address), arm, params);
+          },
+          "model_address"_a, "arm"_a, "params"_a, "model_address: mujoco.MjModel._address; the model is copied.")
       .def("reset", &reset_twin, "qpos"_a, "mocap"_a = nb::none(), "gripper"_a = 1.0,
            "Starts at rest; mocap: (7 nmocap) positions and quaternions (wxyz), as they are if None.")
-      .def("set_reference",
-           [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-             s.set_command(make_command(position, quaternion_xyzw, stamp, gripper));
-           },
-           "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a,
-           "Requests a tool pose in the base frame; stamp on the twin's clock.")
+      .def(
+          "set_reference",
+          [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
+            s.set_command(make_command(position, quaternion_xyzw, stamp, gripper));
+          },
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a,
+          "Requests a tool pose in the base frame; stamp on the twin's clock.")
       .def("step", &Twin::step, "ticks"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("observe", &Twin::observe)
       .def_prop_ro("time", [](const Twin& s) { return s.data().time; })
@@ -112,12 +116,14 @@ void bind_twin(nb::module_& m) {
       .def_prop_ro("qvel", [](const Twin& s) { return as_vector(s.data().qvel, s.model().nv); })
       .def_prop_ro("mocap", [](const Twin& s) { return mocap_state(s.data(), s.model()); })
       .def_prop_ro("contacts", [](const Twin& s) { return s.data().ncon; })
-      .def("body_pose",
-           [](const Twin& s, const std::string& name) {
-             const int id = body_id(s, name);
-             const mjtNum* q = s.data().xquat + 4 * id;
-             return std::make_pair(Vector3(s.data().xpos + 3 * id), Vector4(q[1], q[2], q[3], q[0]));
-           }, "name"_a, "Position and orientation (xyzw) of a body in the world, as of the last step.")
+      .def(
+          "body_pose",
+          [](const Twin& s, const std::string& name) {
+            const int id = body_id(s, name);
+            const mjtNum* q = s.data().xquat + 4 * id;
+            return std::make_pair(Vector3(s.data().xpos + 3 * id), Vector4(q[1], q[2], q[3], q[0]));
+          },
+          "name"_a, "Position and orientation (xyzw) of a body in the world, as of the last step.")
       .def("contact_force", &contact_force, "body_a"_a, "body_b"_a)
       .def("apply_wrench", &apply_wrench, "body"_a, "wrench"_a,
            "Force and torque on a body (world axes, at its centre of mass) until changed.");
@@ -126,15 +132,17 @@ void bind_twin(nb::module_& m) {
 void bind_batch(nb::module_& m) {
   nb::class_<TwinBatch>(m, "TwinBatch", "Steps many twins on a few threads; the result does not depend on how many.")
       .def(nb::init<std::vector<Twin*>, int>(), "twins"_a, "threads"_a, nb::keep_alive<1, 2>())
-      .def("step",
-           [](TwinBatch& s, int ticks, std::optional<std::vector<int>> which) {
-             if (!which) {
-               which.emplace(s.size());
-               std::iota(which->begin(), which->end(), 0);
-             }
-             const nb::gil_scoped_release release;
-             s.step(ticks, *which);
-           }, "ticks"_a, "which"_a = nb::none());
+      .def(
+          "step",
+          [](TwinBatch& s, int ticks, std::optional<std::vector<int>> which) {
+            if (!which) {
+              which.emplace(s.size());
+              std::iota(which->begin(), which->end(), 0);
+            }
+            const nb::gil_scoped_release release;
+            s.step(ticks, *which);
+          },
+          "ticks"_a, "which"_a = nb::none());
 }
 
 void bind_realtime(nb::module_& m) {
@@ -143,21 +151,25 @@ void bind_realtime(nb::module_& m) {
       .def("start", &RealtimeTwin::start)
       .def("stop", &RealtimeTwin::stop, nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("running", &RealtimeTwin::running)
-      .def("send",
-           [](RealtimeTwin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-             s.send(make_command(position, quaternion_xyzw, stamp, gripper));
-           }, "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "stamp: seconds since the epoch.")
+      .def(
+          "send",
+          [](RealtimeTwin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
+            s.send(make_command(position, quaternion_xyzw, stamp, gripper));
+          },
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "stamp: seconds since the epoch.")
       .def("reset", &RealtimeTwin::request_reset, "qpos"_a, "mocap"_a, "gripper"_a = 1.0,
            "Asks the loop to restart there; False if it does not take requests.")
       .def("set_paused", &RealtimeTwin::request_pause, "paused"_a)
-      .def("snapshot",
-           [](RealtimeTwin& s) -> std::optional<std::tuple<Observation, Eigen::VectorXd, Eigen::VectorXd>> {
-             static thread_local Snapshot newest;
-             if (!s.snapshot(newest)) return std::nullopt;
-             const mjModel& model = s.twin().model();
-             return std::make_tuple(newest.observation, as_vector(newest.qpos.data(), model.nq),
-                                    as_vector(newest.mocap.data(), 7 * model.nmocap));
-           }, "(Observation, qpos, mocap) of the newest tick; None if there is none since the last call.")
+      .def(
+          "snapshot",
+          [](RealtimeTwin& s) -> std::optional<std::tuple<Observation, Eigen::VectorXd, Eigen::VectorXd>> {
+            static thread_local Snapshot newest;
+            if (!s.snapshot(newest)) return std::nullopt;
+            const mjModel& model = s.twin().model();
+            return std::make_tuple(newest.observation, as_vector(newest.qpos.data(), model.nq),
+                                   as_vector(newest.mocap.data(), 7 * model.nmocap));
+          },
+          "(Observation, qpos, mocap) of the newest tick; None if there is none since the last call.")
       .def("statistics", [](const RealtimeTwin& s) {
         const RealtimeStatistics r = s.statistics();
         nb::dict out;

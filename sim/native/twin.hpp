@@ -36,8 +36,8 @@ Eigen::VectorXd mocap_state(const mjData& data, const mjModel& model);
 /// One arm, its controller and its scene. Every tick: read the state, one controller update, one mj_step.
 ///
 /// The model needs one motor per arm joint, named like the joint, and may have a position actuator "gripper" whose
-/// control is the opening of one finger in metres. Deterministic: same model, seed state and commands give bit-identical
-/// states on one machine.
+/// control is the opening of one finger in metres. Deterministic: same model, seed state and commands give
+/// bit-identical states on one machine.
 class Twin {
  public:
   /// Copies `model`. Throws std::invalid_argument if an arm joint or its motor is missing.

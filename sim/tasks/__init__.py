@@ -1,10 +1,12 @@
 """Tasks of the twin, by name."""
 
+from collections.abc import Callable
+
 from steadyhand.errors import unknown
 from steadyhand.sim.tasks.peg_insertion import PegInsertion
 from steadyhand.sim.tasks.task import Operator, Perception, Start, Task
 
-TASKS: dict[str, type[Task]] = {PegInsertion.name: PegInsertion}
+TASKS: dict[str, Callable[[], Task]] = {PegInsertion.name: PegInsertion}
 
 
 def task_names() -> list[str]:

@@ -53,12 +53,15 @@ class HoleInView:
 
 
 class PegInsertion:
-    """See the module's docstring. Truth: peg x y z, peg rot6d, hole x y z (centre of the rim), cos and sin of its yaw."""
+    """See the module's docstring.
+
+    Truth (14,): peg x y z, peg rot6d, hole x y z (centre of the rim), cos and sin of its yaw.
+    """
 
     name = "peg_insertion"
     instruction = "put the peg into the hole and let go"
     time_limit = 20.0
-    environment_names = (
+    environment_names: tuple[str, ...] = (
         "peg.x", "peg.y", "peg.z", "peg.r0", "peg.r1", "peg.r2", "peg.r3", "peg.r4", "peg.r5",
         "hole.x", "hole.y", "hole.z", "hole.cos_yaw", "hole.sin_yaw",
     )  # fmt: skip
@@ -78,7 +81,12 @@ class PegInsertion:
         inner, outer = HOLE_WIDTH / 2, FIXTURE_HALF
         wall = (outer - inner) / 2
         for i, (x, y, sx, sy) in enumerate(
-            [(inner + wall, 0, wall, outer), (-inner - wall, 0, wall, outer), (0, inner + wall, inner, wall), (0, -inner - wall, inner, wall)]
+            [
+                (inner + wall, 0, wall, outer),
+                (-inner - wall, 0, wall, outer),
+                (0, inner + wall, inner, wall),
+                (0, -inner - wall, inner, wall),
+            ]
         ):
             hole.add_geom(
                 name=f"hole_wall{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=[x, y, -HOLE_DEPTH / 2],

@@ -37,16 +37,18 @@ class Skill:
 
 
 class PegOperator:
-    """See the module's docstring. Arrays as in the contract: state (16,), truth (14,), action (10,)."""
+    """See the module's docstring. Arrays: observation.state (16,), PegInsertion's truth (14,), action (10,)."""
 
-    def __init__(self, rng: np.random.Generator, rim: float, peg_half_height: float, skill: Skill | None = None) -> None:
+    def __init__(
+        self, rng: np.random.Generator, rim: float, peg_half_height: float, skill: Skill | None = None
+    ) -> None:
         self.skill = skill or Skill()
         self._rng = rng
         self._rim = rim
         self._half = peg_half_height
         self._seen: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.skill.delay + 1)
         self._drift = np.zeros(3)
-        self._hand: np.ndarray | None = None  # x, y, z, yaw requested last
+        self._hand = np.full(4, np.nan)  # x, y, z, yaw requested last; nothing yet
         self._grip = 1.0
         self._recovering = False
         self._setting_down = False
@@ -62,15 +64,15 @@ class PegOperator:
         """The next requested pose and gripper opening."""
         self._seen.append((state, truth))
         state, truth = self._seen[0]
-        if self._hand is None:
+        if np.isnan(self._hand[0]):
             self._hand = _pose4(state)
         goal, grip, speed = self._plan(state, truth)
         step = goal - self._hand
-        step[:3] *= min(1.0, speed * PERIOD / max(np.linalg.norm(step[:3]), 1e-9))
+        step[:3] *= min(1.0, speed * PERIOD / max(float(np.linalg.norm(step[:3])), 1e-9))
         step[3] = np.clip(step[3], -0.08, 0.08)
         self._hand = self._hand + step
         self._grip = grip
-        self._drift = 0.8 * self._drift + 0.6 * self._rng.normal(0.0, self.skill.tremor, 3)
+        self._drift[:] = 0.8 * self._drift + 0.6 * self._rng.normal(0.0, self.skill.tremor, 3)
         return _action(self._hand + np.append(self._drift, 0.0), grip)
 
     def watch(self, state: np.ndarray, truth: np.ndarray, time: float) -> str | None:
@@ -133,7 +135,7 @@ class PegOperator:
             self._recovering = False
         lift = CARRY_CLEARANCE - clearance
         inside = clearance < -0.003 and offset < 0.004 and _up(truth) > 0.995
-        if not inside and offset > 0.02 and lift > 0.015 or self._recovering:
+        if (not inside and offset > 0.02 and lift > 0.015) or self._recovering:
             up = self._hand.copy()  # straight up first
             up[2] = state[2] + lift
             return up, 0.0, self.skill.speed * 0.6
@@ -158,7 +160,9 @@ class PegOperator:
         touching = bottom < 0.004 + 0.015 * np.sqrt(max(0.0, 1.0 - _up(truth) ** 2))
         return goal, 1.0 if touching else 0.0, self.skill.fine_speed
 
-    def _insert(self, state: np.ndarray, truth: np.ndarray, clearance: float, offset: float, inside: bool) -> np.ndarray:
+    def _insert(
+        self, state: np.ndarray, truth: np.ndarray, clearance: float, offset: float, inside: bool
+    ) -> np.ndarray:
         """Nudge towards the hole and go down as far as the alignment allows."""
         goal = self._hand.copy()
         if not inside:

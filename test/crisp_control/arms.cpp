@@ -25,9 +25,9 @@ std::string text(const Vector3& v) {
 }
 
 void write_joint(std::ostream& out, const ChainJoint& joint, const std::string& parent, const std::string& child) {
-  out << "<joint name='" << joint.name << "' type='" << joint.type << "'><parent link='" << parent
-      << "'/><child link='" << child << "'/><origin xyz='" << text(joint.xyz) << "' rpy='" << text(joint.rpy)
-      << "'/><axis xyz='" << text(joint.axis) << "'/>";
+  out << "<joint name='" << joint.name << "' type='" << joint.type << "'><parent link='" << parent << "'/><child link='"
+      << child << "'/><origin xyz='" << text(joint.xyz) << "' rpy='" << text(joint.rpy) << "'/><axis xyz='"
+      << text(joint.axis) << "'/>";
   const std::string range = joint.type == "continuous" ? "" : "lower='-2.5' upper='2.0' ";
   out << "<limit " << range << "velocity='2.5' effort='80'/></joint>\n";
   out << "<link name='" << child << "'><inertial><origin xyz='" << text(joint.centre) << "'/><mass value='"
@@ -67,8 +67,8 @@ Chain make_chain(int joints, const std::string& type) {
   for (int i = 0; i < joints; ++i) {
     // Names in falling alphabetical order: a model that sorts them would be found out.
     const std::string name = std::string(1, static_cast<char>('z' - i)) + "_joint";
-    chain.joints.push_back({name, type, 0.25 * vector(), 2.0 * vector(), vector().normalized(), 2.0 + unit(rng),
-                            0.1 * vector()});
+    chain.joints.push_back(
+        {name, type, 0.25 * vector(), 2.0 * vector(), vector().normalized(), 2.0 + unit(rng), 0.1 * vector()});
   }
   chain.tool_xyz = 0.2 * vector();
   chain.tool_rpy = vector();

@@ -1,10 +1,11 @@
 // The law, and how it starts, follows, holds and gives up.
+#include "crisp_control/cartesian_impedance.hpp"
+
 #include <gtest/gtest.h>
 
 #include <Eigen/Cholesky>
 
 #include "arms.hpp"
-#include "crisp_control/cartesian_impedance.hpp"
 
 namespace crisp_control::test {
 namespace {

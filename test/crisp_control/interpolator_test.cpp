@@ -1,7 +1,8 @@
+#include "crisp_control/interpolator.hpp"
+
 #include <gtest/gtest.h>
 
 #include "arms.hpp"
-#include "crisp_control/interpolator.hpp"
 
 namespace crisp_control::test {
 namespace {

@@ -1,8 +1,9 @@
+#include "crisp_control/momentum_observer.hpp"
+
 #include <gtest/gtest.h>
 
 #include "arms.hpp"
 #include "crisp_control/cartesian_impedance.hpp"
-#include "crisp_control/momentum_observer.hpp"
 
 namespace crisp_control::test {
 namespace {
@@ -22,7 +23,8 @@ JointVector observe(Plant& plant, CartesianImpedance& controller, MomentumObserv
 
 class MomentumObserverTest : public testing::Test {
  protected:
-  MomentumObserverTest() : plant(fr3(), fr3_home(), JointVector::Zero(7)), controller(plant.model(), params()), observer(7) {
+  MomentumObserverTest()
+      : plant(fr3(), fr3_home(), JointVector::Zero(7)), controller(plant.model(), params()), observer(7) {
     plant.state.tau = plant.model().update(plant.state.q, plant.state.dq).gravity;
     controller.reset(plant.state);
   }

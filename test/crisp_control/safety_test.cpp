@@ -20,8 +20,8 @@ const T& any() noexcept;
 static_assert(noexcept(std::declval<CartesianImpedance&>().update(any<ArmState>(), any<PoseReference>(), kDt)));
 static_assert(noexcept(std::declval<CartesianImpedance&>().reset(any<ArmState>())));
 static_assert(noexcept(std::declval<ArmModel&>().update(any<JointVector>(), any<JointVector>())));
-static_assert(noexcept(std::declval<MomentumObserver&>().update(any<ArmTerms>(), any<JointVector>(),
-                                                                any<JointVector>(), kDt)));
+static_assert(noexcept(std::declval<MomentumObserver&>().update(any<ArmTerms>(), any<JointVector>(), any<JointVector>(),
+                                                                kDt)));
 
 /// Numbers that break things, and ordinary ones.
 class Adversary {
@@ -29,8 +29,13 @@ class Adversary {
   explicit Adversary(unsigned seed) : rng_(seed) {}
 
   double number(double ordinary) {
-    constexpr double kBad[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
-                               -std::numeric_limits<double>::infinity(), 1e308, -1e200, 1e-308, 0.0};
+    constexpr double kBad[] = {std::numeric_limits<double>::quiet_NaN(),
+                               std::numeric_limits<double>::infinity(),
+                               -std::numeric_limits<double>::infinity(),
+                               1e308,
+                               -1e200,
+                               1e-308,
+                               0.0};
     return chance(0.02) ? kBad[rng_() % std::size(kBad)] : ordinary * unit();
   }
   PoseReference reference(const Pose& around, double now) {
@@ -96,7 +101,8 @@ TEST(Safety, RecoversOnceInputsAreGoodAgain) {
   ArmState state{fr3_home(), JointVector::Zero(7), rest.gravity, 0.0};
   controller.reset(state);
   for (int i = 0; i < 2000; ++i) {
-    controller.update(adversary.state(fr3_home(), i * kDt), adversary.reference(rest.T_base_ee, i * kDt), adversary.dt());
+    controller.update(adversary.state(fr3_home(), i * kDt), adversary.reference(rest.T_base_ee, i * kDt),
+                      adversary.dt());
   }
   for (int i = 0; i < 5000; ++i) {  // the gate may have to wait out a stamp from the tolerated future
     state.time = 10.0 + i * kDt;
@@ -155,9 +161,9 @@ TEST(Safety, EveryReferenceIsCountedOnce) {
     controller.update(state, reference, kDt);
   }
   const GateCounters& c = controller.status().reference;
-  EXPECT_EQ(c.accepted + c.not_finite + c.not_unit_quaternion + c.jump + c.from_the_future + c.older_than_last +
-                c.expired,
-            offered);
+  EXPECT_EQ(
+      c.accepted + c.not_finite + c.not_unit_quaternion + c.jump + c.from_the_future + c.older_than_last + c.expired,
+      offered);
   for (const auto count :
        {c.accepted, c.not_finite, c.not_unit_quaternion, c.jump, c.from_the_future, c.older_than_last}) {
     EXPECT_GT(count, 0u);

@@ -134,7 +134,9 @@ def test_torque_equals_the_numpy_law(arm, robot, params, rate):
         now = tick * DT
         if tick % 100 == 0:  # a new request at 10 Hz, far enough to reach the error clip
             position = start + rng.uniform(-0.1, 0.1, 3)
-            quaternion = (Rotation.from_rotvec(rng.uniform(-0.3, 0.3, 3)) * Rotation.from_quat(start_quaternion)).as_quat()
+            quaternion = (
+                Rotation.from_rotvec(rng.uniform(-0.3, 0.3, 3)) * Rotation.from_quat(start_quaternion)
+            ).as_quat()
         q = HOME + 0.1 * np.sin(now * np.arange(3.0, 10.0))
         dq = 0.1 * np.arange(3.0, 10.0) * np.cos(now * np.arange(3.0, 10.0))
         tau = controller.update(q, dq, tau, now, position, quaternion, now, tick + 1, DT)

@@ -14,7 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cpp-tests"
 DECLARATION = re.compile(r"^TEST(?:_F)?\((\w+), (\w+)\)", re.MULTILINE)
-NAMES = sorted(".".join(found) for file in Path(__file__).parent.glob("*_test.cpp") for found in DECLARATION.findall(file.read_text()))
+NAMES = sorted(
+    ".".join(found)
+    for file in Path(__file__).parent.glob("*_test.cpp")
+    for found in DECLARATION.findall(file.read_text())
+)
 
 pytestmark = pytest.mark.timeout(1200)  # the first build takes minutes
 

@@ -1,9 +1,10 @@
+#include "crisp_control/torque_limiter.hpp"
+
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "arms.hpp"
-#include "crisp_control/torque_limiter.hpp"
 
 namespace crisp_control::test {
 namespace {

@@ -63,6 +63,7 @@ def _episode(random: np.random.Generator, segments: list[int], environment: bool
         frame = {
             "observation.state": np.concatenate([tool, rot6d(turn), [1.0], random.normal(size=6)]),
             "observation.joints": np.zeros(14),
+            "observation.reference": np.concatenate([tool + random.normal(scale=0.002, size=3), rot6d(turn)]),
             "action": np.concatenate([request, rot6d(after), [float(random.random() < 0.5)]]),
             "segment": np.array([segment], np.int8),
             "intervention": np.array([segment in (4, 5)]),
@@ -82,9 +83,8 @@ def observation(rows: int, seed: int = 0) -> dict[str, torch.Tensor]:
     random = np.random.default_rng(seed)
     return {
         "observation.state": torch.from_numpy(random.normal(size=(rows, 2, 16)).astype(np.float32)),
-        "observation.environment_state": torch.from_numpy(
-            random.normal(size=(rows, 2, 14)).astype(np.float32)
-        ),
+        "observation.reference": torch.from_numpy(random.normal(size=(rows, 2, 9)).astype(np.float32)),
+        "observation.environment_state": torch.from_numpy(random.normal(size=(rows, 2, 14)).astype(np.float32)),
     }
 
 
@@ -95,6 +95,7 @@ def flow_config() -> SteadyhandFlowConfig:
         device="cpu",
         input_features={
             "observation.state": PolicyFeature(FeatureType.STATE, (16,)),
+            "observation.reference": PolicyFeature(FeatureType.STATE, (9,)),
             "observation.environment_state": PolicyFeature(FeatureType.ENV, (14,)),
         },
         output_features={"action": PolicyFeature(FeatureType.ACTION, (10,))},

@@ -88,8 +88,6 @@ def test_policy_acts_the_same_batched_or_alone(trained):
     for row in (0, 7, 20):
         alone = load_policy(trained.checkpoint)
         alone.reset([0], seeds=[row])
-        actions = np.stack(
-            [alone.act({key: value[[row]] for key, value in frame.items()}, [0]) for frame in frames]
-        )
+        actions = np.stack([alone.act({key: value[[row]] for key, value in frame.items()}, [0]) for frame in frames])
         np.testing.assert_array_equal(actions[:, 0], batched[:, row])
     assert batched.shape == (6, 21, 10)

@@ -16,7 +16,8 @@ def frames_of(episodes: list[list[int]]) -> Frames:
     segment = np.concatenate(episodes)
     number = np.arange(len(segment), dtype=np.float32)
     episode = np.repeat(np.arange(len(episodes)), [len(one) for one in episodes])
-    return Frames(np.tile(number[:, None], 16), None, np.tile(number[:, None], 10), episode, segment)
+    state, reference, action = (np.tile(number[:, None], width) for width in (16, 9, 10))
+    return Frames(state, reference, None, action, episode, segment)
 
 
 def test_chunks_end_with_the_episode():

@@ -12,9 +12,7 @@ def poses(random: np.random.Generator, *shape: int) -> torch.Tensor:
     """Random tool poses (*shape, 10)."""
     count = int(np.prod(shape))
     rotations = np.stack([rot6d(random_matrix(random)) for _ in range(count)])
-    rows = np.concatenate(
-        [random.normal(size=(count, 3)), rotations, random.uniform(size=(count, 1))], axis=1
-    )
+    rows = np.concatenate([random.normal(size=(count, 3)), rotations, random.uniform(size=(count, 1))], axis=1)
     return torch.from_numpy(rows).reshape(*shape, 10)
 
 
@@ -69,8 +67,9 @@ def test_a_millimetre_between_objects_is_visible():
     environment = torch.zeros(1, 2, 14, dtype=torch.float64)
     moved = environment.clone()
     moved[..., 9] += 0.001
-    change = transform.observation_features(state, moved, config) - transform.observation_features(
-        state, environment, config
+    reference = torch.zeros(1, 2, 9, dtype=torch.float64)
+    change = transform.observation_features(state, reference, moved, config) - transform.observation_features(
+        state, reference, environment, config
     )
     assert change.abs().max() > 0.7  # tanh(1)
 
@@ -78,8 +77,21 @@ def test_a_millimetre_between_objects_is_visible():
 def test_features_show_the_change_between_frames():
     """Of a tool at rest the second half, the change, is zero."""
     config = flow_config()
-    state = torch.randn(3, 1, 16).repeat(1, 2, 1)
-    features = transform.observation_features(state, torch.ones(3, 2, 14), config)
+    state, reference = torch.randn(3, 1, 16).repeat(1, 2, 1), torch.randn(3, 1, 9).repeat(1, 2, 1)
+    features = transform.observation_features(state, reference, torch.ones(3, 2, 14), config)
     newest, change = features.chunk(2, dim=1)
     assert newest.abs().sum() > 0
     assert change.abs().max() == 0
+
+
+def test_a_hand_that_pushes_looks_unlike_one_that_rests():
+    """Same tool, same objects: only the pose the controller tracks is 5 mm lower."""
+    config = flow_config()
+    state, environment = torch.randn(1, 2, 16), torch.ones(1, 2, 14)
+    resting = state[..., :9].clone()
+    pushing = resting.clone()
+    pushing[..., 2] -= 0.005
+    change = transform.observation_features(state, pushing, environment, config) - transform.observation_features(
+        state, resting, environment, config
+    )
+    assert change.abs().max() > 0.7  # tanh(1)

@@ -24,6 +24,7 @@ class Down:
     def __init__(self, delay: float = 0.0) -> None:
         self.delay, self.resets = delay, 0
         self.seen: list[dict[str, np.ndarray]] = []
+        self.times: list[float] = []  # s
 
     def reset(self, rows, seeds=None) -> None:
         self.resets += 1
@@ -31,6 +32,7 @@ class Down:
     def act(self, observation, rows) -> np.ndarray:
         time.sleep(self.delay)
         self.seen.append(observation)
+        self.times.append(time.monotonic())
         action = observation["observation.state"][:, :10].copy()
         action[:, 2] -= 0.005
         return action
@@ -61,8 +63,9 @@ def test_it_decides_at_10_hz_and_moves_the_arm(twin):
     height = twin.pose()[0][2]
     policy = Down()
     before = int(twin.status()["targets"])
-    node = run(policy, 3.0)
-    assert 20 <= node.decisions <= 29
+    node = run(policy, 5.0)  # of which finding each other may take three
+    assert node.decisions >= 10
+    assert np.median(np.diff(policy.times)) == pytest.approx(0.1, abs=0.01)
     assert twin.pose()[0][2] < height - 0.02
     assert policy.seen[0]["observation.state"].shape == (1, 16)
     assert policy.seen[0]["observation.environment_state"].shape == (1, 14)
@@ -75,7 +78,8 @@ class Robot:
     """Publishes made-up states until told to be silent."""
 
     def __init__(self, node: ros.Node) -> None:
-        names = ["joint_states", "current_pose", "external_wrench", "gripper/joint_states", "task/environment_state"]
+        names = ["joint_states", "current_pose", "reference_pose", "external_wrench"]
+        names += ["gripper/joint_states", "task/environment_state"]
         self.out = {name: ros.publisher(node, name) for name in names}
         self.targets: list[ros.PoseStamped] = []
         ros.subscription(node, "target_pose", self.targets.append)
@@ -89,6 +93,7 @@ class Robot:
         messages = {
             "joint_states": m.joints(self.joints, np.zeros(7), now, np.zeros(7)),
             "current_pose": m.pose(np.ones(3), [1, 0, 0, 0], now, "base"),
+            "reference_pose": m.pose(np.ones(3), [1, 0, 0, 0], now, "base"),
             "external_wrench": m.wrench(np.zeros(6), now, "base"),
             "gripper/joint_states": m.joints(["gripper"], [1.0], now),
             "task/environment_state": m.joints(["x"] * 14, np.zeros(14), now),
@@ -103,12 +108,19 @@ def robot():
         yield robot
 
 
+def wait_for_decisions(policy: Down, count: int) -> None:
+    end = time.monotonic() + 4.0
+    while len(policy.seen) < count:
+        assert time.monotonic() < end, "no decisions"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("topic", ["current_pose", "task/environment_state"])
 def test_it_holds_while_a_topic_is_silent_and_plans_anew_after(robot, topic):
     policy = Down()
 
     def interrupt() -> None:
-        time.sleep(1.5)
+        wait_for_decisions(policy, 5)
         robot.silent.add(topic)
         time.sleep(0.3)
         seen, resets = len(policy.seen), policy.resets
@@ -118,14 +130,13 @@ def test_it_holds_while_a_topic_is_silent_and_plans_anew_after(robot, topic):
         time.sleep(0.5)
         assert policy.resets > resets
 
-    node = run(policy, 3.0, interrupt, namespace="made_up")
+    node = run(policy, 5.0, interrupt, namespace="made_up")
     assert node.holds >= 4
-    assert node.decisions > 10
 
 
 def test_late_decisions_are_counted(robot):
-    node = run(Down(delay=0.15), 2.0, namespace="made_up")
-    assert node.pace.missed > 5
+    node = run(Down(delay=0.15), 4.0, namespace="made_up")
+    assert node.pace.missed > 3
 
 
 def test_it_can_be_switched_off_and_on(robot):
@@ -133,13 +144,14 @@ def test_it_can_be_switched_off_and_on(robot):
     counts = []
 
     def switch() -> None:
+        wait_for_decisions(policy, 3)
         for value in (False, True):
-            time.sleep(0.8)
+            time.sleep(0.4)
             assert ros.call(robot.enable, ros.SetBool.Request(data=value)).success
             time.sleep(0.1)
             counts.append(len(policy.seen))
 
-    run(policy, 2.5, switch, namespace="made_up")
+    run(policy, 5.0, switch, namespace="made_up")
     assert counts[1] - counts[0] <= 2
     assert len(policy.seen) > counts[1]
 

@@ -19,12 +19,12 @@ def move(twin: Listener, decisions: int, period: float = 0.1, silence: tuple[int
     """Decide at a fixed rate, each decision 1 mm lower; returns the stamps. silence: (after decision, seconds)."""
     position, quaternion = twin.pose()
     stamps = []
-    following = time.monotonic()
+    stamp = ros.now()
     for i in range(decisions):
-        stamps.append(ros.now())
-        twin.ask(position - [0.0, 0.0, 0.001 * i], quaternion, stamp=stamps[-1])
-        following += period + (silence[1] if i == silence[0] else 0.0)
-        time.sleep(max(0.0, following - time.monotonic()))
+        stamps.append(stamp)
+        twin.ask(position - [0.0, 0.0, 0.001 * i], quaternion, stamp=stamp)
+        stamp += period + (silence[1] if i == silence[0] else 0.0)
+        time.sleep(max(0.0, stamp - ros.now()))
     return stamps
 
 

@@ -162,7 +162,7 @@ def test_holds_its_weight_without_drifting(bare):
 def test_reaches_a_reference(bare):
     twin = at_home(bare)
     seen = twin.observe()
-    goal = seen.position + [0.05, 0.1, -0.1]
+    goal = seen.position + np.array([0.05, 0.1, -0.1])
     for _ in range(20):
         twin.set_reference(goal, seen.quaternion, twin.time, 0.0)
         twin.step(100)
@@ -175,7 +175,7 @@ def test_reaches_a_reference(bare):
 def test_a_stale_reference_makes_it_hold_and_then_damp(bare):
     twin = at_home(bare)
     seen = twin.observe()
-    twin.set_reference(seen.position + [0.1, 0, 0], seen.quaternion, 0.0, 1.0)
+    twin.set_reference(seen.position + np.array([0.1, 0, 0]), seen.quaternion, 0.0, 1.0)
     modes = {}
     for _ in range(30):
         twin.step(100)
