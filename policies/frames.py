@@ -92,9 +92,21 @@ def _last_of_run(labels: np.ndarray) -> np.ndarray:
     return len(labels) - 1 - _first_of_run(labels[::-1])[::-1]
 
 
+def read_features(path: Path | str) -> dict[str, dict]:
+    """The columns of a dataset by name, as in its meta/info.json; refuses one without what the policy needs."""
+    features = read_info(path)["features"]
+    for name in (STATE, REFERENCE, ACTION):
+        if name not in features:
+            raise SteadyhandError(
+                f"dataset '{path}' has no column '{name}'; the policy needs {STATE}, {REFERENCE} and {ACTION}: "
+                "leave that dataset out, or record it anew with `steadyhand record`"
+            )
+    return features
+
+
 def load_frames(paths: Sequence[Path | str]) -> Frames:
     """Read LeRobot datasets, refuse values that are not finite; without a column `segment` all are demo."""
-    features = [read_info(path)["features"] for path in paths]
+    features = [read_features(path) for path in paths]
     optional = [name for name in (ENVIRONMENT, "segment") if any(name in known for known in features)]
     recorded = load_columns(paths, [STATE, REFERENCE, ACTION, *optional])
     columns = recorded.columns

@@ -1,4 +1,4 @@
-"""`steadyhand train`: fit the flow policy to LeRobot datasets, all data in memory, on one core."""
+"""Fit the flow policy to LeRobot datasets, all data in memory, on one core."""
 
 import dataclasses
 import json
@@ -8,45 +8,22 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 from lerobot.configs import FeatureType, PolicyFeature
 from tqdm import tqdm
 
-from steadyhand.data_collection.schema import read_info
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.policies.flow import SteadyhandFlowConfig
 from steadyhand.policies.flow.modeling_steadyhand_flow import SteadyhandFlowPolicy
-from steadyhand.policies.frames import ACTION, ENVIRONMENT, REFERENCE, STATE, Frames, load_frames
+from steadyhand.policies.frames import ACTION, ENVIRONMENT, REFERENCE, STATE, Frames, load_frames, read_features
 from steadyhand.policies.loss_log import LossLog
+from steadyhand.policies.train_config import TrainConfig
 from steadyhand.policies.training_state import load_checkpoint, save_checkpoint
 from steadyhand.policies.weights import SCHEMES, sample_weights
 
 SAVE_EVERY = 500
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Train a flow policy on recorded demonstrations and interventions."""
-
-    dataset: tuple[Path, ...]
-    """Folders of LeRobot datasets recorded by steadyhand."""
-    output: Path
-    """New folder for checkpoints, loss.csv and loss.png."""
-    steps: int = 3000
-    """Optimizer steps."""
-    batch_size: int = 256
-    """Chunks per step."""
-    seed: int = 0
-    """Seed of weights, batches and noise."""
-    weights: str = "uniform"
-    """Visits per frame: uniform, iwr (half interventions) or rac (human frames and unaided successes)."""
-    resume: bool = False
-    """Continue the run in --output."""
-    progress: Annotated[bool, tyro.conf.Suppress] = True
 
 
 @dataclass(frozen=True)
@@ -109,7 +86,7 @@ def _validate(config: TrainConfig) -> None:
     if config.output.exists() and (not config.output.is_dir() or any(config.output.iterdir())):
         raise SteadyhandError(f"output '{config.output}' exists; choose a new folder or add --resume to go on there")
     for path in config.dataset:
-        read_info(path)
+        read_features(path)
     try:
         config.output.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(settings, indent=2))
@@ -141,7 +118,7 @@ def _check_same(config: TrainConfig, file: Path, settings: dict) -> None:
 
 def _build_policy(config: TrainConfig) -> SteadyhandFlowPolicy:
     """A fresh policy for the columns of the first dataset."""
-    features = read_info(config.dataset[0])["features"]
+    features = read_features(config.dataset[0])
     kinds = {
         STATE: FeatureType.STATE,
         REFERENCE: FeatureType.STATE,
@@ -253,11 +230,3 @@ class _Interruption:
     def _ask(self, *_: object) -> None:
         self.asked = True
         signal.signal(signal.SIGINT, self._previous)
-
-
-def main(config: TrainConfig) -> None:
-    """Train and say where the policy is."""
-    result = train(config)
-    size, took = f"{result.parameters / 1e6:.2f} M parameters", f"{result.seconds:.0f} s"
-    print(f"trained {size} on {result.frames} frames in {took}, loss {result.loss:.4f}")
-    print(f"policy: {result.checkpoint}")

@@ -12,12 +12,11 @@ import mujoco
 import numpy as np
 
 from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.gl import BACKENDS, INSTALL, check_gl
 from steadyhand.sim.scene import VISUAL_GROUP
 
 _log = logging.getLogger(__name__)
 
-BACKENDS = ("egl", "osmesa", "glfw")
-_INSTALL = "on Debian/Ubuntu: apt install libegl1 libgl1-mesa-dri, or libosmesa6 for MUJOCO_GL=osmesa"
 _PROBE_SECONDS = 60
 
 
@@ -97,17 +96,16 @@ def _free(gl, context: mujoco.MjrContext) -> None:
 def gl_backend() -> str:
     """The OpenGL platform of this process: what MUJOCO_GL says, else EGL, else OSMesa with a warning."""
     asked = os.environ.get("MUJOCO_GL", "").strip().lower()
-    if asked and asked not in BACKENDS:
-        raise unknown("MUJOCO_GL", asked, BACKENDS)
+    check_gl()
     failures = {}
-    for name in (asked,) if asked else ("egl", "osmesa"):
+    for name in (asked,) if asked else BACKENDS:
         failures[name] = _probe(name)
         if not failures[name]:
             if failures.keys() - {name}:
                 _log.warning("EGL is not usable (%s); drawing with the slower OSMesa", failures["egl"])
             return name
     reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
-    raise SteadyhandError(f"no OpenGL for rendering ({reasons}); {_INSTALL}")
+    raise SteadyhandError(f"no OpenGL for rendering ({reasons}); {INSTALL}")
 
 
 def _probe(name: str) -> str:

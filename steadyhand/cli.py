@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from steadyhand import __version__
 from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.gl import check_gl
 
 
 class Command(NamedTuple):
@@ -34,7 +35,7 @@ COMMANDS = {
     "teleop": Command("steadyhand.teleop.node", "drive the robot with a device"),
     "record": Command("steadyhand.data_collection.node", "record episodes as a LeRobot dataset"),
     "policy": Command("steadyhand.policies.node", "let a policy drive the robot"),
-    "train": Command("steadyhand.policies.train", "train a policy on a dataset"),
+    "train": Command("steadyhand.policies.train_config", "train a policy on a dataset"),
     "eval": Command("steadyhand.sim.evaluate", "measure a policy on the twin, with confidence intervals"),
     "improve": Command("steadyhand.improve", "interventions, retraining, evaluation: one round"),
     "bench": Command("steadyhand.bench.run", "measure speed on this machine"),
@@ -96,6 +97,7 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS, _did_you_mean(name, COMMANDS) or "see steadyhand --help")
     command = COMMANDS[name]
+    check_gl()
     function = getattr(importlib.import_module(command.module), command.function)
     result = function(_parse(name, function, arguments[1:]))
     return result if isinstance(result, int) else 0

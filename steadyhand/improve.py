@@ -9,7 +9,6 @@ import numpy as np
 from steadyhand.data_collection.collect import open_writer, write_episodes
 from steadyhand.data_collection.intervention import RULES, SupervisedDriver
 from steadyhand.data_collection.labels import human_mask
-from steadyhand.data_collection.schema import read_info
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim.env import World
@@ -102,11 +101,12 @@ def film_interventions(world: World, logs: Sequence[EpisodeLog], folder: Path, c
 
 def main(config: ImproveConfig) -> None:
     """Run the round and print what it brought."""
-    from steadyhand.policies.policy import load_policy  # torch takes seconds to import
+    from steadyhand.policies.frames import read_features  # torch takes seconds to import
+    from steadyhand.policies.policy import load_policy
 
     check_counts(episodes=config.episodes, eval_episodes=config.eval_episodes, workers=config.workers)
     for dataset in config.dataset:
-        read_info(dataset)
+        read_features(dataset)
     world = World.load(config.robot, config.task)
     policy = load_policy(config.policy)
     output = new_folder(config.output)

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -72,10 +71,12 @@ def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
         assert word in done.stderr
 
 
-def test_help_lists_every_command_in_less_than_a_second():
-    start = time.monotonic()
-    done = steadyhand("--help")
-    assert time.monotonic() - start < 1.0
+def test_help_lists_every_command_without_importing_what_takes_seconds():
+    code = (
+        "import sys; from steadyhand import cli; cli.main(['--help']);"
+        "sys.exit(bool({'torch', 'mujoco', 'lerobot', 'rclpy', 'tyro'} & set(sys.modules)))"
+    )
+    done = run(sys.executable, "-c", code)
     assert done.returncode == 0
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
 

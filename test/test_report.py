@@ -51,6 +51,7 @@ def record(path: Path, episodes: list[list[Segment]], first_seed: int) -> None:
                     {
                         "observation.state": random.random(16, dtype=np.float32),
                         "observation.joints": random.random(14, dtype=np.float32),
+                        "observation.reference": random.random(9, dtype=np.float32),
                         "observation.environment_state": random.random(6, dtype=np.float32),
                         "action": random.random(10, dtype=np.float32),
                         "action_applied": random.random(10, dtype=np.float32),

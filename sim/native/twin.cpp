@@ -1,6 +1,7 @@
 #include "twin.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 namespace steadyhand {
@@ -87,7 +88,7 @@ void Twin::tick(double now) noexcept {
   const JointVector& tau = controller_.update(state_, command_.pose, dt);
   observer_.update(controller_.terms(), state_.dq, tau, dt);
   for (int i = 0; i < arm_.n(); ++i) data_->ctrl[joints_[i].actuator] = tau[i];
-  if (gripper_actuator_ >= 0) {
+  if (gripper_actuator_ >= 0 && std::isfinite(command_.gripper)) {  // otherwise the last opening stays
     data_->ctrl[gripper_actuator_] = std::clamp(command_.gripper, 0.0, 1.0) * gripper_range_;
   }
   mj_step(model_.get(), data_.get());

@@ -109,6 +109,7 @@ def test_shapes_of_columns():
     assert {name: column["shape"] for name, column in columns.items()} == {
         "observation.state": (16,),
         "observation.joints": (12,),
+        "observation.reference": (9,),
         "observation.environment_state": (3,),
         "observation.images.front": (480, 640, 3),
         "action": (10,),

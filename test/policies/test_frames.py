@@ -29,6 +29,7 @@ def test_chunks_end_with_the_episode():
     assert chunks.valid.sum(1).tolist() == [4, 4, 3, 2, 1, 3, 2, 1]
     seen = chunks.state[..., 0].tolist()
     assert seen == [[0, 0], [0, 1], [1, 2], [2, 3], [3, 4], [5, 5], [5, 6], [6, 7]]
+    assert chunks.reference[..., 0].tolist() == seen
 
 
 def test_chunks_do_not_cross_from_policy_to_human_or_over_unused_frames():
@@ -99,6 +100,7 @@ def test_columns_are_what_was_recorded(dataset):
     for index in (0, 31, 75):
         item = recorded[index]
         np.testing.assert_array_equal(frames.state[index], item["observation.state"])
+        np.testing.assert_array_equal(frames.reference[index], item["observation.reference"])
         np.testing.assert_array_equal(frames.environment[index], item["observation.environment_state"])
         np.testing.assert_array_equal(frames.action[index], item["action"])
         assert frames.segment[index] == int(item["segment"])

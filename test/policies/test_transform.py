@@ -95,3 +95,17 @@ def test_a_hand_that_pushes_looks_unlike_one_that_rests():
         state, resting, environment, config
     )
     assert change.abs().max() > 0.7  # tanh(1)
+
+
+def test_features_see_the_tracked_pose_from_the_tool():
+    """Without objects the last features are: where it is from the tool, coarse and fine, and how it is turned."""
+    config, random = flow_config(), np.random.default_rng(4)
+    push, turn = np.array([0.004, -0.02, 0.001]), yaw_matrix(0.3)
+    for _ in range(2):  # wherever the tool is
+        position, rotation = random.normal(size=3), random_matrix(random)
+        state = torch.tensor(np.concatenate([position, rot6d(rotation), [1.0], np.zeros(6)]))[None, None]
+        reference = torch.tensor(np.concatenate([position + push, rot6d(rotation @ turn)]))[None, None]
+        seen = transform.observation_features(state, reference, None, config)[0, 16:]
+        scales = config.fine_scales
+        expected = [push / transform.METRES, *(np.tanh(push / scale) for scale in scales), rot6d(turn)]
+        torch.testing.assert_close(seen, torch.tensor(np.concatenate(expected)), rtol=0, atol=1e-9)

@@ -108,12 +108,16 @@ def test_reset_starts_the_next_seed(twin):
 def test_pause_stops_the_simulated_time(twin):
     twin.reset()
     assert twin.call("pause", ros.SetBool.Request(data=True)).success
-    time.sleep(0.3)  # older states are on their way
-    ticks = int(twin.status()["ticks"])
-    time.sleep(0.3)
-    assert int(twin.status()["ticks"]) - ticks < 5
+    ticks = [-1]
+
+    def stands_still() -> bool:
+        ticks.append(int(twin.status()["ticks"]))
+        time.sleep(0.25)  # two messages and more
+        return int(twin.status()["ticks"]) == ticks[-1]
+
+    twin.wait_for(stands_still)
     assert twin.call("pause", ros.SetBool.Request(data=False)).success
-    twin.wait_for(lambda: int(twin.status()["ticks"]) > ticks + 100)
+    twin.wait_for(lambda: int(twin.status()["ticks"]) > ticks[-1] + 100)
 
 
 def test_images_of_640_by_480_arrive(twin):
