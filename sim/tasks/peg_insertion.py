@@ -13,7 +13,7 @@ import numpy as np
 from steadyhand.sim._native import Observation, Twin
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.rotations import rot6d_from_quat, yaw_of
-from steadyhand.sim.tasks.peg_operator import PegOperator
+from steadyhand.sim.tasks.peg_operator import PegOperator, peg_up
 from steadyhand.sim.tasks.task import Start
 
 PEG_HALF = np.array([0.015, 0.015, 0.040])  # m
@@ -141,12 +141,6 @@ class PegInsertion:
             return "jammed_on_rim" if peg_height(truth) > HOLE_DEPTH - 0.004 else "jammed_in_hole"
         held = np.linalg.norm(observation.position - truth[:3]) < 0.06 and observation.gripper < 0.5
         return "never_inserted" if held else "not_grasped"
-
-
-def peg_up(truth: np.ndarray) -> float:
-    """Cosine of the peg's tilt: the z component of its long axis."""
-    x, y = truth[3:6], truth[6:9]
-    return float(x[0] * y[1] - x[1] * y[0])
 
 
 def peg_height(truth: np.ndarray) -> float:

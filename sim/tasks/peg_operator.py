@@ -84,7 +84,7 @@ class PegOperator:
         self._stuck_since = (self._stuck_since if self._stuck_since is not None else time) if on_rim else None
         if self._stuck_since is not None and time - self._stuck_since > self.skill.patience:
             return "jammed"
-        if _up(truth) < 0.8 and not self._holds(state, truth):
+        if peg_up(truth) < 0.8 and not self._holds(state, truth):
             return "peg_tipped"
         landmark = np.concatenate([state[:3], truth[:3]])
         if self._progress is None or np.linalg.norm(landmark - self._progress[1]) > 0.02:
@@ -106,7 +106,7 @@ class PegOperator:
         if _seated(truth, self._half):
             return self._release(state)
         if self._grip < 0.5 and _near(state, truth):
-            crooked = _up(truth) < CROOKED and truth[2] - self._half * _up(truth) > self._rim - 0.012
+            crooked = peg_up(truth) < CROOKED and truth[2] - self._half * peg_up(truth) > self._rim - 0.012
             self._setting_down = self._setting_down or crooked
             return self._set_down(state, truth) if self._setting_down else self._carry(state, truth)
         self._setting_down = False
@@ -134,7 +134,7 @@ class PegOperator:
         if self._recovering and clearance > CARRY_CLEARANCE - 0.012:
             self._recovering = False
         lift = CARRY_CLEARANCE - clearance
-        inside = clearance < -0.003 and offset < 0.004 and _up(truth) > 0.995
+        inside = clearance < -0.003 and offset < 0.004 and peg_up(truth) > 0.995
         if (not inside and offset > 0.02 and lift > 0.015) or self._recovering:
             up = self._hand.copy()  # straight up first
             up[2] = state[2] + lift
@@ -148,7 +148,7 @@ class PegOperator:
     def _set_down(self, state: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float, float]:
         """A peg that turned in the fingers never fits: put it on the table beside the fixture and grasp it again."""
         spot = truth[9:11] + BESIDE
-        bottom = truth[2] - self._half * _up(truth)
+        bottom = truth[2] - self._half * peg_up(truth)
         goal = np.append(spot + state[:2] - truth[:2], [state[2] - bottom, self._hand[3]])
         if np.linalg.norm(truth[:2] - spot) > 0.02:
             clearance = bottom - self._rim
@@ -157,7 +157,7 @@ class PegOperator:
                 goal[:2] = self._hand[:2]
             return goal, 0.0, self.skill.speed
         goal[:2] = self._hand[:2]
-        touching = bottom < 0.004 + 0.015 * np.sqrt(max(0.0, 1.0 - _up(truth) ** 2))
+        touching = bottom < 0.004 + 0.015 * np.sqrt(max(0.0, 1.0 - peg_up(truth) ** 2))
         return goal, 1.0 if touching else 0.0, self.skill.fine_speed
 
     def _insert(
@@ -222,7 +222,8 @@ def _offset(truth: np.ndarray) -> float:
     return float(np.linalg.norm(truth[:2] - truth[9:11]))
 
 
-def _up(truth: np.ndarray) -> float:
+def peg_up(truth: np.ndarray) -> float:
+    """Cosine of the peg's tilt: the z component of its long axis."""
     return float(truth[3] * truth[7] - truth[4] * truth[6])
 
 

@@ -261,3 +261,14 @@ def test_a_scene_without_the_arms_motors_is_refused(bare):
     empty = mujoco.MjModel.from_xml_string("<mujoco><worldbody/></mujoco>")
     with pytest.raises(ValueError, match="no joint 'fr3_joint1'"):
         Twin(empty._address, bare.arm, load_parameters("fr3", bare.arm))
+
+
+def test_a_gripper_command_that_is_no_number_changes_nothing(bare):
+    twin = at_home(bare)
+    seen = twin.observe()
+    twin.set_reference(seen.position, seen.quaternion, twin.time, 0.3)
+    twin.step(400)
+    twin.set_reference(seen.position, seen.quaternion, twin.time, float("nan"))
+    twin.step(400)
+    assert twin.observe().gripper == pytest.approx(0.3, abs=0.02)
+    assert np.isfinite(twin.qpos).all()
