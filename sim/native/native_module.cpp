@@ -129,18 +129,28 @@ void bind_twin(nb::module_& m) {
            "Force and torque on a body (world axes, at its centre of mass) until changed.");
 }
 
+/// A batch that keeps Python's twins alive: the list they came in may be changed or dropped.
+struct PythonBatch {
+  PythonBatch(const std::vector<Twin*>& twins, int threads) : batch(twins, threads) {
+    for (Twin* twin : twins) owners.push_back(nb::find(twin));
+  }
+
+  std::vector<nb::object> owners;
+  TwinBatch batch;  // after the owners: its threads end before they go
+};
+
 void bind_batch(nb::module_& m) {
-  nb::class_<TwinBatch>(m, "TwinBatch", "Steps many twins on a few threads; the result does not depend on how many.")
-      .def(nb::init<std::vector<Twin*>, int>(), "twins"_a, "threads"_a, nb::keep_alive<1, 2>())
+  nb::class_<PythonBatch>(m, "TwinBatch", "Steps many twins on a few threads; the result does not depend on how many.")
+      .def(nb::init<const std::vector<Twin*>&, int>(), "twins"_a, "threads"_a)
       .def(
           "step",
-          [](TwinBatch& s, int ticks, std::optional<std::vector<int>> which) {
+          [](PythonBatch& s, int ticks, std::optional<std::vector<int>> which) {
             if (!which) {
-              which.emplace(s.size());
+              which.emplace(s.batch.size());
               std::iota(which->begin(), which->end(), 0);
             }
             const nb::gil_scoped_release release;
-            s.step(ticks, *which);
+            s.batch.step(ticks, *which);
           },
           "ticks"_a, "which"_a = nb::none());
 }

@@ -1,5 +1,6 @@
 """The twin: physics and controller together, deterministic, and the same controller as everywhere else."""
 
+import gc
 import threading
 import time
 
@@ -272,3 +273,16 @@ def test_a_gripper_command_that_is_no_number_changes_nothing(bare):
     twin.step(400)
     assert twin.observe().gripper == pytest.approx(0.3, abs=0.02)
     assert np.isfinite(twin.qpos).all()
+
+
+def test_a_batch_keeps_its_twins_alive(bare):
+    twins = [at_home(bare), at_home(bare)]
+    heights = [twin.observe().position[2] for twin in twins]
+    batch = TwinBatch(twins, 2)
+    watched = twins[0]
+    twins.clear()
+    del twins
+    gc.collect()
+    batch.step(200)
+    assert watched.time == pytest.approx(0.2)
+    assert watched.observe().position[2] == pytest.approx(heights[0], abs=0.002)
