@@ -6,17 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter
-from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS
 from steadyhand.data_collection.schema import features
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.sim.env import DECISION_PERIOD, World
 from steadyhand.sim.rollout import EpisodeLog
 
-INTERVENTION = (Segment.RECOVERY, Segment.CORRECTION)
 
-
-def open_writer(path: Path, world: World, resume: bool = False) -> DatasetWriter:
-    """A writer for state-only episodes of this world."""
+def open_writer(path: Path, world: World) -> DatasetWriter:
+    """A writer of a new dataset for state-only episodes of this world."""
     assert world.task is not None
     return DatasetWriter(
         path,
@@ -24,7 +22,6 @@ def open_writer(path: Path, world: World, resume: bool = False) -> DatasetWriter
         task=world.task.instruction,
         features=features(world.arm.n, world.task.environment_names),
         fps=round(1.0 / DECISION_PERIOD),
-        resume=resume,
     )
 
 
@@ -48,5 +45,5 @@ def _frame(log: EpisodeLog, i: int) -> dict[str, np.ndarray]:
         "action": np.asarray(decision.action, dtype=np.float32),
         "action_applied": log.applied[i].astype(np.float32),
         "segment": np.array([decision.segment], dtype=np.int8),
-        "intervention": np.array([decision.segment in INTERVENTION]),
+        "intervention": np.array([decision.segment in INTERVENTION_SEGMENTS]),
     }

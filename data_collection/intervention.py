@@ -34,11 +34,10 @@ class SupervisedDriver:
         for row, frame in zip(rows, frames, strict=True):
             self._watch(self._episodes[row], frame)
         alone = [i for i, row in enumerate(rows) if self._episodes[row].seed not in self.reasons]
-        decided = dict(
-            zip(alone, self._driver.decide([rows[i] for i in alone], [frames[i] for i in alone]), strict=True)
-            if alone
-            else ()
-        )
+        decided = {}
+        if alone:
+            decisions = self._driver.decide([rows[i] for i in alone], [frames[i] for i in alone])
+            decided = dict(zip(alone, decisions, strict=True))
         return [decided.get(i) or self._help(row, frames[i]) for i, row in enumerate(rows)]
 
     def _watch(self, episode: Episode, frame: Frame) -> None:

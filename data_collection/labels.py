@@ -16,7 +16,10 @@ class Segment(IntEnum):
     CORRECTION = 5  # a human finishes the sub-task from there
 
 
-HUMAN_SEGMENTS = (Segment.DEMO, Segment.RECOVERY, Segment.CORRECTION)
+INTERVENTION_SEGMENTS = (Segment.RECOVERY, Segment.CORRECTION)
+"""Segments in which a human helps a policy."""
+
+HUMAN_SEGMENTS = (Segment.DEMO, *INTERVENTION_SEGMENTS)
 """Segments whose actions a human decided. In a handover and a rewind nobody does: the arm follows a rule."""
 
 

@@ -60,7 +60,7 @@ class LeRobotChunkModel:
 
 def open_checkpoint(path: Path) -> LeRobotChunkModel:
     """Find, validate and load a checkpoint."""
-    folder = _model_folder(path)
+    folder = model_folder(path)
     config = _read_config(folder)
     weights = folder / "model.safetensors"
     try:
@@ -75,7 +75,7 @@ def open_checkpoint(path: Path) -> LeRobotChunkModel:
     return LeRobotChunkModel(policy, before, after, hashlib.sha256(weights.read_bytes()).hexdigest()[:12])
 
 
-def _model_folder(path: Path) -> Path:
+def model_folder(path: Path) -> Path:
     """The folder with config.json at or below `path`."""
     for folder in (path, path / "pretrained_model", path / "checkpoints" / "last" / "pretrained_model"):
         if (folder / "config.json").is_file():

@@ -123,9 +123,9 @@ class PolicyNode:
 
 def _inputs(checkpoint: Path) -> list[str]:
     """The observation columns that a checkpoint's policy reads."""
-    from steadyhand.policies.checkpoint import _model_folder
+    from steadyhand.policies.checkpoint import model_folder
 
-    return list(json.loads((_model_folder(checkpoint) / "config.json").read_text())["input_features"])
+    return list(json.loads((model_folder(checkpoint) / "config.json").read_text())["input_features"])
 
 
 def main(config: PolicyConfig) -> int:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from steadyhand.data_collection.labels import Segment, human_mask
+from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, Segment, human_mask
 from steadyhand.data_collection.sidecar import load_sidecar
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.policies.frames import Frames
-
-INTERVENTION = (Segment.RECOVERY, Segment.CORRECTION)
 
 
 def _uniform(frames: Frames, _: Sequence[Path | str]) -> np.ndarray:
@@ -20,7 +18,7 @@ def _uniform(frames: Frames, _: Sequence[Path | str]) -> np.ndarray:
 
 def _iwr(frames: Frames, paths: Sequence[Path | str]) -> np.ndarray:
     """Intervention-weighted regression (Mandlekar et al. 2020): half of the visits go to interventions."""
-    helped = np.isin(frames.segment, INTERVENTION)
+    helped = np.isin(frames.segment, INTERVENTION_SEGMENTS)
     rest = (_uniform(frames, paths) > 0) & ~helped
     if not helped.any() or not rest.any():
         raise SteadyhandError("weights 'iwr' need frames with and without intervention; use uniform for demos alone")
@@ -30,7 +28,7 @@ def _iwr(frames: Frames, paths: Sequence[Path | str]) -> np.ndarray:
 def _rac(frames: Frames, paths: Sequence[Path | str]) -> np.ndarray:
     """Human frames (demo, recovery, correction), and the policy's own where it succeeded without help."""
     success = np.array([bool(row["success"]) for path in paths for row in load_sidecar(path)])
-    helped = np.unique(frames.episode[np.isin(frames.segment, INTERVENTION)])
+    helped = np.unique(frames.episode[np.isin(frames.segment, INTERVENTION_SEGMENTS)])
     alone = success[frames.episode] & ~np.isin(frames.episode, helped)
     return (human_mask(frames.segment) | (alone & (frames.segment == Segment.POLICY))) * 1.0
 
