@@ -13,7 +13,7 @@ NO_PYTHON = steadyhand: error: no Python 3.12 or newer$${PYTHON:+ in PYTHON=$$PY
 	or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12
 # A sourced ROS distribution brings its own rclpy and messages.
 EXTRAS := $(if $(ROS_DISTRO),dev,ros,dev)
-CPP_SOURCES := CMakeLists.txt $(shell find crisp_control sim/native -name '*.[ch]pp' -o -name CMakeLists.txt)
+CPP_SOURCES := CMakeLists.txt $(shell find crisp_control sim/native bench/native -name '*.[ch]pp' -o -name CMakeLists.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all lint doctor bench clean
@@ -43,11 +43,12 @@ lint: install ## ruff, clang-format, mypy
 doctor: ## check what only the system can give, name the packages to install
 	@python=$$($(FIND_PYTHON)); "$${python:-python3}" steadyhand/doctor.py $(ARGS)
 
-bench: install ## measure the twin
+bench: install ## measure the twin and the controllers
 	$(BIN)/steadyhand bench twin --json outputs/bench/twin.json
+	$(BIN)/steadyhand bench control --json outputs/bench/control.json
 
 clean: ## remove what was built and installed; outputs stay
-	rm -rf $(VENV) build install log dist *.egg-info crisp_control/*.so sim/*.so
+	rm -rf $(VENV) build install log dist *.egg-info crisp_control/*.so sim/*.so bench/*.so
 
 $(BIN)/python:
 	@python=$$($(FIND_PYTHON)); [ -n "$$python" ] || { echo "$(NO_PYTHON)" >&2; exit 1; }; \

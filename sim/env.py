@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from steadyhand.crisp_control._core import ArmModel
-from steadyhand.crisp_control.parameters import load_parameters
+from steadyhand.crisp_control.parameters import make_controller
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Observation, Twin
 from steadyhand.sim.robot import RobotSpec, load_robot
@@ -36,14 +36,15 @@ class World:
         chosen = make_task(task) if task else None
         spec = build_spec(spec_of_robot)
         if chosen is not None:
+            if spec_of_robot.gripper is None:
+                raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot}' has none; use --task none")
             chosen.build(spec, spec_of_robot)
         model = compile(spec)
-        arm = ArmModel(spec_of_robot.urdf_xml, list(spec_of_robot.joints), spec_of_robot.tool_frame)
-        return World(spec_of_robot, chosen, model, arm, home_qpos(model, spec_of_robot))
+        return World(spec_of_robot, chosen, model, spec_of_robot.arm(), home_qpos(model, spec_of_robot))
 
-    def twin(self) -> Twin:
-        """A new twin of this world."""
-        return Twin(self.model._address, self.arm, load_parameters(self.robot.name, self.arm))
+    def twin(self, controller: str = "cartesian_impedance") -> Twin:
+        """A new twin of this world, moved by a controller by name."""
+        return Twin(self.model._address, make_controller(self.robot.gains, self.arm, controller))
 
 
 def state_vector(observation: Observation) -> np.ndarray:

@@ -1,166 +1,191 @@
 #include "crisp_control/cartesian_impedance.hpp"
 
-#include <Eigen/Cholesky>
+#include <algorithm>
 #include <cmath>
-#include <sstream>
-#include <stdexcept>
+
+#include "require.hpp"
 
 namespace crisp_control {
 
 namespace {
 
-constexpr double kDefaultTorqueRate = 1000.0;  // Nm/s: the FR3's own limit, and slow enough for any drive
-constexpr double kPseudoInverseDamping = 1e-4;
-constexpr double kLongestTick = 1.0;  // s; after a longer one nothing is known about the arm
+constexpr double kInertiaDamping = 1e-5;  // 1/kg, on J M^-1 J^T: bounds Lambda near singularities
 
-void show(std::ostream& out, double value) { out << value; }
-template <typename Vector>
-void show(std::ostream& out, const Vector& value) {
-  out << '[' << value.transpose() << ']';
+// Takes a vector of base axes into the axes that gains act in, and back.
+Vector6 turn(const Eigen::Quaterniond& rotation, const Vector6& vector) noexcept {
+  const Eigen::Matrix3d R = rotation.toRotationMatrix();
+  Vector6 turned;
+  turned.head<3>() = R * vector.head<3>();
+  turned.tail<3>() = R * vector.tail<3>();
+  return turned;
 }
 
-template <typename Value>
-void require(bool allowed, const std::string& name, const Value& value, const std::string& range) {
-  if (allowed) return;
-  std::ostringstream text;
-  text << "controller parameter '" << name << "' is ";
-  show(text, value);
-  text << "; it must be " << range;
-  throw std::invalid_argument(text.str());
-}
-
-void require_joints(const JointVector& value, int joints, const std::string& name) {
-  require(value.size() == joints && value.allFinite() && (value.array() > 0.0).all(), name, value,
-          "one positive number per joint (" + std::to_string(joints) + ")");
-}
-
-bool usable(const ArmState& state) noexcept {
-  return state.q.allFinite() && state.dq.allFinite() && std::isfinite(state.time);
+// [p_attractor - p; log(R_attractor R^T)], in base axes or in those of the tool.
+Vector6 pose_error(const Pose& attractor, const Pose& pose, bool tool_axes) noexcept {
+  Vector6 error;
+  error.head<3>() = attractor.position - pose.position;
+  error.tail<3>() = log3(attractor.orientation * pose.orientation.conjugate());
+  return tool_axes ? turn(pose.orientation.conjugate(), error) : error;
 }
 
 }  // namespace
 
-CartesianImpedanceParams::CartesianImpedanceParams(const ArmModel& model)
-    : friction(JointVector::Zero(model.n())),
-      torque_limit(model.tau_limit()),
-      torque_rate_limit(JointVector::Constant(model.n(), kDefaultTorqueRate)) {}
-
-void CartesianImpedanceParams::validate(int joints) const {
-  const auto non_negative = [](const Vector6& v) { return v.allFinite() && (v.array() >= 0.0).all(); };
-  const auto positive = [](double v) { return std::isfinite(v) && v > 0.0; };
-  const auto not_negative = [](double v) { return std::isfinite(v) && v >= 0.0; };
-  require(non_negative(stiffness), "stiffness", stiffness, "6 numbers >= 0 (N/m, Nm/rad)");
-  require(non_negative(damping_ratio), "damping_ratio", damping_ratio, "6 numbers >= 0");
+void CartesianImpedanceParams::validate(const ArmModel& model) const {
+  ControllerParams::validate(model);
+  require_six(stiffness, "stiffness", "N/m, Nm/rad");
+  require_six(stiffness_maximum, "stiffness_maximum", "N/m, Nm/rad");
+  require((stiffness.array() <= stiffness_maximum.array()).all(), "stiffness", stiffness, "at most stiffness_maximum");
+  require_six(wrench_maximum, "wrench_maximum", "N, Nm");
+  require_six(damping_ratio, "damping_ratio", "-");
   require(error_clip.allFinite() && (error_clip.array() > 0.0).all(), "error_clip", error_clip,
           "6 numbers > 0 (m, rad)");
-  require(positive(smoothing_time), "smoothing_time", smoothing_time, "> 0 seconds");
-  require(not_negative(nullspace_stiffness), "nullspace_stiffness", nullspace_stiffness, ">= 0 Nm/rad");
-  require(not_negative(nullspace_damping_ratio), "nullspace_damping_ratio", nullspace_damping_ratio, ">= 0");
-  require(positive(nullspace_torque_limit), "nullspace_torque_limit", nullspace_torque_limit, "> 0 Nm");
-  require(not_negative(damping_only), "damping_only", damping_only, ">= 0 Nm s/rad");
-  require(positive(gate.hold_after), "hold_after", gate.hold_after, "> 0 seconds");
-  require(std::isfinite(gate.damp_after) && gate.damp_after >= gate.hold_after, "damp_after", gate.damp_after,
-          ">= hold_after");
-  require(not_negative(gate.future_tolerance), "future_tolerance", gate.future_tolerance, ">= 0 seconds");
-  require(positive(gate.max_jump_linear), "max_jump_linear", gate.max_jump_linear, "> 0 metres");
-  require(positive(gate.max_jump_angular), "max_jump_angular", gate.max_jump_angular, "> 0 rad");
-  require(friction.size() == joints && friction.allFinite() && (friction.array() >= 0.0).all(), "friction", friction,
-          "one number >= 0 per joint (" + std::to_string(joints) + ")");
-  require(positive(friction_velocity), "friction_velocity", friction_velocity, "> 0 rad/s");
-  require_joints(torque_limit, joints, "torque_limit");
-  require_joints(torque_rate_limit, joints, "torque_rate_limit");
+  require_not_negative(nullspace_stiffness, "nullspace_stiffness", "Nm/rad");
+  require_not_negative(nullspace_damping_ratio, "nullspace_damping_ratio", "-");
+  require_positive(nullspace_torque_limit, "nullspace_torque_limit", "Nm");
 }
 
 CartesianImpedance::CartesianImpedance(const ArmModel& model, const CartesianImpedanceParams& params)
-    : model_(model),
-      params_(params),
-      damping_(2.0 * params.damping_ratio.cwiseProduct(params.stiffness.cwiseSqrt())),
-      q_posture_(JointVector::Zero(model.n())),
-      tau_(JointVector::Zero(model.n())) {
-  params_.validate(model.n());
-  ArmState rest{q_posture_, JointVector::Zero(model.n()), JointVector::Zero(model.n()), 0.0};
-  reset(rest);
+    : Controller(model), params_(params), q_posture_(JointVector::Zero(model.n())) {
+  params_.validate(model);
+  set_params(params);
+  const JointVector zero = JointVector::Zero(model.n());
+  reset({zero, zero, zero, 0.0});
 }
 
-void CartesianImpedance::reset(const ArmState& state) noexcept {
-  status_ = {};
-  gate_.reset(state.time);
-  const auto number = [](double tau) { return std::isfinite(tau) ? tau : 0.0; };
-  tau_ = state.tau.unaryExpr(number).cwiseMax(-params_.torque_limit).cwiseMin(params_.torque_limit);
-  limiter_.reset(tau_);
-  // Interfaces of hardware may hold no numbers before their first read: then the first usable state is the one to hold.
-  started_ = usable(state);
-  if (started_) hold_here(state);
+void CartesianImpedance::set_params(const CartesianImpedanceParams& params) noexcept {
+  if (params.stiffness != params_.stiffness) stiffness_target_ = params.stiffness;  // else a streamed one stays
+  params_ = params;
+  spring_.clip = params.error_clip;
+  adopt(params_);
 }
 
-void CartesianImpedance::hold_here(const ArmState& state) noexcept {
-  interpolator_.reset(model_.update(state.q, state.dq).T_base_ee);
+void CartesianImpedance::start(const ArmState& state) noexcept {
   q_posture_ = state.q;
+  stiffness_target_ = stiffness_ = params_.stiffness;
+  wrench_target_.setZero();
+  feed_forward_.setZero();
+  hold(state);
 }
 
-const JointVector& CartesianImpedance::update(const ArmState& state, const PoseReference& reference,
-                                              double dt) noexcept {
-  ++status_.ticks;
-  if (!usable(state) || !(dt > 0.0 && dt <= kLongestTick)) {
-    ++status_.bad_state;
-    return tau_;
+void CartesianImpedance::hold(const ArmState&) noexcept {
+  attractor_ = terms().T_base_ee;
+  interpolator_.reset(attractor_);
+  tank_.spend(-spring_.potential(), params_.tank);  // letting go gives the energy back
+  spring_.reset(softness() * stiffness_);
+  on_chunk_ = false;
+}
+
+void CartesianImpedance::stop_here() noexcept {
+  on_chunk_ = false;
+  interpolator_.stop_here();
+}
+
+void CartesianImpedance::take(const ArmState& state, const References& references) noexcept {
+  const double now = state.time;
+  const Pose& tracked = interpolator_.pose();
+  if (gate_.accept(references.pose, tracked, now, params_.gate)) {
+    interpolator_.set_reference(references.pose.T_base_ee, references.pose.decision.stamp, params_.smoothing_time);
+    on_chunk_ = false;
   }
-  if (!started_) hold_here(state);
-  started_ = true;
-  const auto& terms = model_.update(state.q, state.dq);
-  follow(state, reference, dt);
-  if (status_.mode == ReferenceMode::kDamp) {
-    tau_ = -params_.damping_only * state.dq;
-  } else {
-    tau_ = terms.J_base_ee.transpose() * tool_wrench(terms, state.dq) + nullspace_torque(terms, state);
-    tau_ += params_.friction.cwiseProduct((state.dq / params_.friction_velocity).array().tanh().matrix());
+  if (gate_.accept(references.chunk, tracked, now, params_.gate)) {
+    chunk_ = references.chunk;
+    on_chunk_ = true;
   }
-  if (params_.coriolis_compensation) tau_ += terms.coriolis;
-  if (params_.gravity_compensation) tau_ += terms.gravity;
-  limiter_.apply(tau_, params_.torque_limit, params_.torque_rate_limit, dt);
-  status_.torque = limiter_.counters();
-  return tau_;
-}
-
-void CartesianImpedance::follow(const ArmState& state, const PoseReference& reference, double dt) noexcept {
-  const ReferenceMode before = status_.mode;
-  // After damping the arm may be anywhere: the next motion starts where it is, and jumps are judged from there.
-  if (before == ReferenceMode::kDamp) interpolator_.reset(model_.terms().T_base_ee);
-  if (gate_.accept(reference, interpolator_.pose(), state.time, params_.gate)) {
-    interpolator_.set_target(reference.T_base_ee);
+  if (gate_.accept(references.stiffness, params_.stiffness_maximum, now, params_.gate)) {
+    stiffness_target_ = references.stiffness.stiffness;
   }
-  status_.mode = gate_.mode(state.time, params_.gate);
-  status_.reference_age = gate_.age(state.time);
-  status_.reference = gate_.counters();
-  if (status_.mode == ReferenceMode::kHold && before == ReferenceMode::kTrack) interpolator_.stop_here();
-  if (status_.mode != ReferenceMode::kDamp) interpolator_.step(dt, params_.smoothing_time);
+  if (gate_.accept(references.wrench, params_.wrench_maximum, now, params_.gate))
+    wrench_target_ = references.wrench.wrench;
+  if (gate_.mode(now, params_.gate, Channel::kWrench) != ReferenceMode::kTrack) wrench_target_.setZero();
+  if (gate_.accept(references.joint, Channel::kPosture, state.q, model_.q_lower(), model_.q_upper(), now,
+                   params_.gate)) {
+    q_posture_ = references.joint.q;
+  }
 }
 
-Vector6 CartesianImpedance::tool_wrench(const ArmTerms& terms, const JointVector& dq) noexcept {
-  const Pose& wanted = interpolator_.pose();
-  Vector6 error;
-  error.head<3>() = wanted.position - terms.T_base_ee.position;
-  error.tail<3>() = log3(wanted.orientation * terms.T_base_ee.orientation.conjugate());
-  const Vector6 clipped = error.cwiseMax(-params_.error_clip).cwiseMin(params_.error_clip);
-  status_.error_clipped += clipped != error;
-  return params_.stiffness.cwiseProduct(clipped) - damping_.cwiseProduct(terms.J_base_ee * dq);
+Pose CartesianImpedance::comply(const Pose& reference, double) noexcept { return reference; }
+
+void CartesianImpedance::interpolate(double now, double dt) noexcept {
+  // The filter delays by smoothing_time; a chunk knows the future, so it is asked for that much later.
+  if (on_chunk_) interpolator_.set_target(chunk_.at(now + params_.smoothing_time));
+  interpolator_.step(dt, params_.smoothing_time);
+  const double part = 1.0 - std::exp(-dt / params_.smoothing_time);
+  stiffness_ += part * (stiffness_target_ - stiffness_);
+  feed_forward_ += part * (wrench_target_ - feed_forward_);
 }
 
-JointVector CartesianImpedance::nullspace_torque(const ArmTerms& terms, const ArmState& state) const noexcept {
+bool CartesianImpedance::advance_spring(const ArmState& state, double dt) noexcept {
+  const Pose from = attractor_;
+  const Pose to = comply(interpolator_.pose(), dt);
+  const Pose& here = terms().T_base_ee;
+  const Vector6 wanted_error = pose_error(to, here, params_.tool_axes);
+  Vector6 stiffness = softness() * stiffness_;
+  // Gains per unit of mass become N/m in the spring, so that the tank counts joules.
+  if (params_.operational_space) stiffness = stiffness.cwiseProduct(inertia_.diagonal());
+  return spring_.advance(pose_error(from, here, params_.tool_axes), wanted_error, stiffness, work_of_law(state), dt,
+                         params_.tank, tank_, [&](double part) -> Vector6 {
+                           attractor_ = to;
+                           if (part == 1.0) return wanted_error;
+                           attractor_.position = from.position + part * (to.position - from.position);
+                           attractor_.orientation = from.orientation.slerp(part, to.orientation);
+                           return pose_error(attractor_, here, params_.tool_axes);
+                         });
+}
+
+JointVector CartesianImpedance::law(const ArmState& state, double dt) noexcept {
+  const ArmTerms& terms = this->terms();
+  if (params_.operational_space || params_.nullspace == Nullspace::kDynamic) inertia_ = tool_inertia();
+  interpolate(state.time, dt);
+  status_.tank_limited += !advance_spring(state, dt);
+  status_.error_clipped += spring_.is_clipped();
+
+  Vector6 wrench = tool_wrench(terms.J_base_ee * state.dq);
+  // A feed-forward may pull without end: it ends as the tank runs dry.
+  wrench += tank_.valve(params_.tank) * softness() * feed_forward_;
+  tau_aside_ = posture_torque(state);
+  return terms.J_base_ee.transpose() * wrench + tau_aside_;
+}
+
+Vector6 CartesianImpedance::tool_wrench(const Vector6& twist) const noexcept {
+  const Eigen::Quaterniond& R_base_ee = terms().T_base_ee.orientation;
+  const Vector6 velocity = params_.tool_axes ? turn(R_base_ee.conjugate(), twist) : twist;
+  const Vector6 ratio = 2.0 * params_.damping_ratio;
+  Vector6 wrench = spring_.force();
+  if (wrench.dot(velocity) > 0.0) wrench *= tank_.valve(params_.tank);
+  if (params_.operational_space) {
+    const Vector6 mass = inertia_.diagonal();
+    const Vector6 acceleration =
+        wrench.cwiseQuotient(mass) -
+        ratio.cwiseProduct(spring_.stiffness().cwiseQuotient(mass).cwiseSqrt()).cwiseProduct(velocity);
+    return inertia_ * (params_.tool_axes ? turn(R_base_ee, acceleration) : acceleration);
+  }
+  wrench -= ratio.cwiseProduct(spring_.stiffness().cwiseSqrt()).cwiseProduct(velocity);
+  return params_.tool_axes ? turn(R_base_ee, wrench) : wrench;
+}
+
+// Lambda = (J M^-1 J^T)^-1, symmetric by construction: J M^-1 J^T is built as the product of L^-1 J^T with itself.
+Matrix6 CartesianImpedance::tool_inertia() const noexcept {
+  const Jacobian& J = terms().J_base_ee;
+  Eigen::Matrix<double, Eigen::Dynamic, 6, Eigen::ColMajor, kMaxJoints, 6> half = J.transpose();
+  mass_factor_.matrixL().solveInPlace(half);
+  Matrix6 mobility = half.transpose() * half;
+  mobility.diagonal().array() += kInertiaDamping;
+  return mobility.llt().solve(Matrix6::Identity());
+}
+
+JointVector CartesianImpedance::posture_torque(const ArmState& state) const noexcept {
   const double k = params_.nullspace_stiffness;
   const double d = 2.0 * params_.nullspace_damping_ratio * std::sqrt(k);
   const double limit = params_.nullspace_torque_limit;
   JointVector error = q_posture_ - state.q;
   for (int i = 0; i < model_.n(); ++i) {
-    if (std::isinf(model_.q_upper()[i])) error[i] = std::remainder(error[i], 2.0 * M_PI);  // continuous joint
+    if (model_.continuous(i)) error[i] = std::remainder(error[i], 2.0 * M_PI);
   }
-  const JointVector posture = (k * error - d * state.dq).cwiseMax(-limit).cwiseMin(limit);
-  // N tau = tau - J^T (J J^T + l^2 I)^-1 J tau: only a 6 x 6 system, no SVD.
-  const Jacobian& J = terms.J_base_ee;
-  Matrix6 gram = J * J.transpose();
-  gram.diagonal().array() += kPseudoInverseDamping * kPseudoInverseDamping;
-  const Vector6 tool = gram.ldlt().solve(J * posture);
-  return posture - J.transpose() * tool;
+  const JointVector posture = softness() * (k * error - d * state.dq).cwiseMax(-limit).cwiseMin(limit);
+  if (params_.nullspace == Nullspace::kNone) return posture;
+  if (params_.nullspace == Nullspace::kKinematic) return kinematic_nullspace(posture);
+  const Jacobian& J = terms().J_base_ee;
+  return posture - J.transpose() * (inertia_ * (J * mass_factor_.solve(posture)));
 }
 
 }  // namespace crisp_control

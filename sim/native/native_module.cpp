@@ -16,9 +16,9 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 using namespace steadyhand;
-using crisp_control::ArmModel;
-using crisp_control::CartesianImpedanceParams;
+using crisp_control::Controller;
 using crisp_control::Pose;
+using crisp_control::References;
 using crisp_control::Vector3;
 using crisp_control::Vector6;
 using Vector4 = Eigen::Vector4d;
@@ -27,13 +27,13 @@ namespace {
 
 Eigen::VectorXd as_vector(const double* values, int size) { return Eigen::Map<const Eigen::VectorXd>(values, size); }
 
-Command make_command(const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-  // One counter for all twins: a number never repeats, so every command counts as new.
-  static std::atomic<std::uint64_t> sequence{0};
-  Command command;
-  command.pose = {{position, Eigen::Quaterniond(quaternion_xyzw)}, stamp, ++sequence};
-  command.gripper = gripper;
-  return command;
+/// The command `before`, with a new pose and opening.
+Command with_pose(Command before, const Vector3& position, const Vector4& quaternion_xyzw, double stamp,
+                  double gripper) {
+  auto& pose = before.references.pose;
+  pose = {{position, Eigen::Quaterniond(quaternion_xyzw)}, {stamp, pose.decision.sequence + 1}};
+  before.gripper = gripper;
+  return before;
 }
 
 int body_id(const Twin& twin, const std::string& name) {
@@ -95,19 +95,23 @@ void bind_twin(nb::module_& m) {
   nb::class_<Twin>(m, "Twin", "MuJoCo physics and the controller core in one loop.")
       .def(
           "__init__",
-          [](Twin* self, std::uintptr_t model_address, const ArmModel& arm, const CartesianImpedanceParams& params) {
-            new (self) Twin(reinterpret_cast<const mjModel*>(model_address), arm, params);
+          [](Twin* self, std::uintptr_t model_address, const Controller& controller) {
+            new (self) Twin(reinterpret_cast<const mjModel*>(model_address), controller);
           },
-          "model_address"_a, "arm"_a, "params"_a, "model_address: mujoco.MjModel._address; the model is copied.")
+          "model_address"_a, "controller"_a, "model_address: mujoco.MjModel._address; both are copied.")
       .def("reset", &reset_twin, "qpos"_a, "mocap"_a = nb::none(), "gripper"_a = 1.0,
            "Starts at rest; mocap: (7 nmocap) positions and quaternions (wxyz), as they are if None.")
       .def(
           "set_reference",
           [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-            s.set_command(make_command(position, quaternion_xyzw, stamp, gripper));
+            s.set_command(with_pose(s.command(), position, quaternion_xyzw, stamp, gripper));
           },
           "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a,
           "Requests a tool pose in the base frame; stamp on the twin's clock.")
+      .def(
+          "set_references",
+          [](Twin& s, const References& references, double gripper) { s.set_command({references, gripper}); },
+          "references"_a, "gripper"_a = 1.0, "Requests whatever the controller takes; replaces set_reference.")
       .def("step", &Twin::step, "ticks"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("observe", &Twin::observe)
       .def_prop_ro("time", [](const Twin& s) { return s.data().time; })
@@ -164,9 +168,13 @@ void bind_realtime(nb::module_& m) {
       .def(
           "send",
           [](RealtimeTwin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-            s.send(make_command(position, quaternion_xyzw, stamp, gripper));
+            s.send(with_pose(s.last_sent(), position, quaternion_xyzw, stamp, gripper));
           },
           "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "stamp: seconds since the epoch.")
+      .def(
+          "send_references",
+          [](RealtimeTwin& s, const References& references, double gripper) { s.send({references, gripper}); },
+          "references"_a, "gripper"_a)
       .def("reset", &RealtimeTwin::request_reset, "qpos"_a, "mocap"_a, "gripper"_a = 1.0,
            "Asks the loop to restart there; False if it does not take requests.")
       .def("set_paused", &RealtimeTwin::request_pause, "paused"_a)

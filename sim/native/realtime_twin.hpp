@@ -42,7 +42,12 @@ class RealtimeTwin {
   void stop();
   bool running() const noexcept { return thread_.joinable(); }
   /// Stamps are compared with the system's clock (CLOCK_REALTIME), the clock of ROS messages.
-  void send(const Command& command) { command_.write(command); }
+  void send(const Command& command) {
+    last_sent_ = command;
+    command_.write(command);
+  }
+  /// Of the sending thread: what a next command changes.
+  const Command& last_sent() const noexcept { return last_sent_; }
   /// False if the queue of requests is full (the loop is not running).
   bool request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper);
   bool request_pause(bool paused);
@@ -67,6 +72,8 @@ class RealtimeTwin {
 
   Twin& twin_;
   std::jthread thread_;
+  Command last_sent_;  // owned by the sender
+  Command received_;   // owned by the loop
   boost::lockfree::spsc_value<Command> command_;
   boost::lockfree::spsc_value<Snapshot> snapshot_;
   boost::lockfree::spsc_queue<Request, boost::lockfree::capacity<8>> requests_;

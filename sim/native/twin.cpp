@@ -17,12 +17,11 @@ Eigen::VectorXd mocap_state(const mjData& data, const mjModel& model) {
   return state;
 }
 
-Twin::Twin(const mjModel* model, const ArmModel& arm, const CartesianImpedanceParams& params)
+Twin::Twin(const mjModel* model, const Controller& controller)
     : model_(mj_copyModel(nullptr, model)),
       data_(mj_makeData(model)),
-      arm_(arm),
-      controller_(arm, params),
-      observer_(arm.n()) {
+      controller_(controller.clone()),
+      arm_(controller.model()) {
   if (!model_ || !data_) throw std::invalid_argument("MuJoCo cannot copy this model");
   bind_joints();
   const Eigen::VectorXd placed = mocap_state(*data_, *model_);
@@ -59,8 +58,7 @@ void Twin::reset(const double* qpos, const double* mocap, double gripper) {
   read_state(data_->time);
   // A real arm is held by its firmware before the controller starts: it measures its own weight.
   state_.tau = arm_.update(state_.q, state_.dq).gravity;
-  controller_.reset(state_);
-  observer_.reset();
+  controller_->reset(state_);
   mj_forward(model_.get(), data_.get());
 }
 
@@ -85,8 +83,7 @@ void Twin::read_state(double now) noexcept {
 void Twin::tick(double now) noexcept {
   const double dt = model_->opt.timestep;
   read_state(now);
-  const JointVector& tau = controller_.update(state_, command_.pose, dt);
-  observer_.update(controller_.terms(), state_.dq, tau, dt);
+  const JointVector& tau = controller_->update(state_, command_.references, dt);
   for (int i = 0; i < arm_.n(); ++i) data_->ctrl[joints_[i].actuator] = tau[i];
   if (gripper_actuator_ >= 0 && std::isfinite(command_.gripper)) {  // otherwise the last opening stays
     data_->ctrl[gripper_actuator_] = std::clamp(command_.gripper, 0.0, 1.0) * gripper_range_;
@@ -100,13 +97,13 @@ Observation Twin::describe(const ArmTerms& terms) const noexcept {
   out.q = state_.q;
   out.dq = state_.dq;
   out.tau = state_.tau;
-  out.tau_external = observer_.tau_external();
+  out.tau_external = controller_->tau_external();
   out.T_base_ee = terms.T_base_ee;
   out.twist = terms.J_base_ee * state_.dq;
-  out.wrench = wrench_from_joint_torque(terms.J_base_ee, observer_.tau_external());
+  out.wrench = controller_->wrench();
   out.gripper = gripper_q_ < 0 ? 0.0 : std::clamp(data_->qpos[gripper_q_] / gripper_range_, 0.0, 1.0);
-  out.T_base_reference = controller_.interpolator().pose();
-  out.status = controller_.status();
+  out.T_base_reference = controller_->tracked();
+  out.status = controller_->status();
   return out;
 }
 
@@ -115,6 +112,6 @@ Observation Twin::observe() {
   return describe(arm_.update(state_.q, state_.dq));
 }
 
-Observation Twin::last_observation() const noexcept { return describe(controller_.terms()); }
+Observation Twin::last_observation() const noexcept { return describe(controller_->terms()); }
 
 }  // namespace steadyhand

@@ -7,14 +7,13 @@
 #include <memory>
 #include <string>
 
-#include "crisp_control/cartesian_impedance.hpp"
-#include "crisp_control/momentum_observer.hpp"
+#include "crisp_control/controller.hpp"
 
 namespace steadyhand {
 
-/// What whoever moves the arm requests: a tool pose and a gripper opening.
+/// What whoever moves the arm requests: references for the controller and a gripper opening.
 struct Command {
-  crisp_control::PoseReference pose;
+  crisp_control::References references;
   double gripper = 1.0;  ///< 0 closed .. 1 open
 };
 
@@ -26,7 +25,7 @@ struct Observation {
   crisp_control::Vector6 twist = crisp_control::Vector6::Zero();   ///< of the tool, base axes, m/s rad/s
   crisp_control::Vector6 wrench = crisp_control::Vector6::Zero();  ///< acting on the tool, base axes, N Nm
   double gripper = 0.0;                                            ///< measured opening, 0 closed .. 1 open
-  crisp_control::Pose T_base_reference;                            ///< what the controller tracks after interpolation
+  crisp_control::Pose T_base_reference;                            ///< what the controller steers to now
   crisp_control::ControllerStatus status;
 };
 
@@ -40,8 +39,8 @@ Eigen::VectorXd mocap_state(const mjData& data, const mjModel& model);
 /// bit-identical states on one machine.
 class Twin {
  public:
-  /// Copies `model`. Throws std::invalid_argument if an arm joint or its motor is missing.
-  Twin(const mjModel* model, const crisp_control::ArmModel& arm, const crisp_control::CartesianImpedanceParams& params);
+  /// Copies both. Throws std::invalid_argument if an arm joint or its motor is missing.
+  Twin(const mjModel* model, const crisp_control::Controller& controller);
 
   /// Starts in `qpos` (nq) at rest, objects that the task places (mocap bodies) at `mocap` (nmocap x 7: position,
   /// quaternion w x y z); the controller holds the pose, the gripper opens as commanded.
@@ -49,6 +48,7 @@ class Twin {
   /// Throws std::invalid_argument unless the sizes fit this scene.
   void check_state(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap) const;
   void set_command(const Command& command) noexcept { command_ = command; }
+  const Command& command() const noexcept { return command_; }
   /// One tick with the state stamped `now` (seconds on the clock of the references).
   void tick(double now) noexcept;
   /// `ticks` ticks on the twin's own clock.
@@ -64,7 +64,7 @@ class Twin {
   const mjModel& model() const noexcept { return *model_; }
   mjData& data() noexcept { return *data_; }
   const mjData& data() const noexcept { return *data_; }
-  const crisp_control::CartesianImpedance& controller() const noexcept { return controller_; }
+  const crisp_control::Controller& controller() const noexcept { return *controller_; }
 
  private:
   struct Deleter {
@@ -81,9 +81,8 @@ class Twin {
 
   std::unique_ptr<mjModel, Deleter> model_;
   std::unique_ptr<mjData, Deleter> data_;
+  std::unique_ptr<crisp_control::Controller> controller_;
   crisp_control::ArmModel arm_;  // for observations off the tick; the controller has its own copy
-  crisp_control::CartesianImpedance controller_;
-  crisp_control::MomentumObserver observer_;
   std::array<Address, crisp_control::kMaxJoints> joints_{};
   int gripper_actuator_ = -1, gripper_q_ = -1;
   double gripper_range_ = 1.0;  // m, opening of one finger

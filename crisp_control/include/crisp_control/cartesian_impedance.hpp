@@ -1,85 +1,85 @@
-// Cartesian impedance control of a serial torque-controlled arm.
+// Cartesian impedance and operational space control.
 #pragma once
 
-#include "crisp_control/arm_model.hpp"
+#include "crisp_control/controller.hpp"
+#include "crisp_control/funded_spring.hpp"
 #include "crisp_control/interpolator.hpp"
-#include "crisp_control/reference.hpp"
-#include "crisp_control/torque_limiter.hpp"
 
 namespace crisp_control {
 
-/// Gains act at the tool in base axes; [x y z rx ry rz].
-struct CartesianImpedanceParams {
-  explicit CartesianImpedanceParams(const ArmModel& model);
+/// How the posture task is kept from moving the tool.
+enum class Nullspace : std::uint8_t {
+  kNone = 0,       ///< N = I: the posture task moves the tool like any other torque
+  kKinematic = 1,  ///< N = I - J^T (J J^T)^-1 J: exerts no static force at the tool
+  kDynamic = 2,    ///< N = I - J^T Lambda J M^-1: does not accelerate the tool (Khatib 1987)
+};
+
+/// Six numbers act at the tool along [x y z rx ry rz] of the base, or of the tool with tool_axes.
+struct CartesianImpedanceParams : ControllerParams {
+  explicit CartesianImpedanceParams(const ArmModel& model) : ControllerParams(model) {}
 
   Vector6 stiffness = (Vector6() << 600, 600, 600, 40, 40, 40).finished();         ///< N/m, Nm/rad
   Vector6 damping_ratio = Vector6::Ones();                                         ///< D = 2 ratio sqrt(K)
   Vector6 error_clip = (Vector6() << 0.05, 0.05, 0.05, 0.3, 0.3, 0.3).finished();  ///< m, rad: the force cap / K
-  double smoothing_time = 0.1;                                                     ///< s, delay of the interpolation
-  double nullspace_stiffness = 10.0;                                               ///< Nm/rad
-  double nullspace_damping_ratio = 1.0;                                            ///< d = 2 ratio sqrt(k)
-  double nullspace_torque_limit = 8.0;                                             ///< Nm per joint
-  double damping_only = 2.0;         ///< Nm s/rad per joint, in the mode `damp`
-  bool gravity_compensation = true;  ///< false where the robot's firmware adds gravity itself
-  bool coriolis_compensation = true;
-  JointVector friction;             ///< Nm per joint, Coulomb friction to compensate while moving
-  double friction_velocity = 0.02;  ///< rad/s at which tanh(dq / friction_velocity) is 0.76
-  JointVector torque_limit;         ///< Nm; the URDF's effort limits by default
-  JointVector torque_rate_limit;    ///< Nm/s
-  GateParams gate;
+  /// N/m, Nm/rad; streamed stiffness above it is refused
+  Vector6 stiffness_maximum = (Vector6() << 5000, 5000, 5000, 300, 300, 300).finished();
+  Vector6 wrench_maximum = (Vector6() << 50, 50, 50, 10, 10, 10).finished();  ///< N, Nm; feed-forward above: refused
+  bool tool_axes = false;
+  /// Gains per unit of mass (1/s^2): the tool's inertia Lambda = (J M^-1 J^T)^-1 is taken out of the motion.
+  bool operational_space = false;
+  Nullspace nullspace = Nullspace::kKinematic;
+  double nullspace_stiffness = 10.0;     ///< Nm/rad
+  double nullspace_damping_ratio = 1.0;  ///< d = 2 ratio sqrt(k)
+  double nullspace_torque_limit = 8.0;   ///< Nm per joint
 
-  /// Throws std::invalid_argument with one line that names the parameter, its value and what is allowed.
-  void validate(int joints) const;
+  void validate(const ArmModel& model) const;
 };
 
-/// What the controller did on the last tick. Counters run from reset.
-struct ControllerStatus {
-  ReferenceMode mode = ReferenceMode::kHold;
-  double reference_age = 0.0;  ///< s
-  std::uint64_t ticks = 0;
-  std::uint64_t error_clipped = 0;  ///< ticks on which the force cap was active
-  std::uint64_t bad_state = 0;      ///< ticks with a state that was not finite, or of no sane length: torque was kept
-  GateCounters reference;
-  TorqueLimiterCounters torque;
-};
-
-/// tau = J^T (K e - D J dq) + N (k (q_posture - q) - d dq) + f tanh(dq / v) + C dq + g,  limited by TorqueLimiter.
+/// tau = J^T (K clip(e) - D J dq + w) + N (k (q_posture - q) - d dq)
 ///
-/// e: clipped pose error [p_ref - p; log(R_ref R^T)] in base axes at the tool; N = I - J^T (J^+)^T with the damped
-/// pseudo-inverse. Hogan 1985; Khatib 1987 for the nullspace. While a reference is stale the arm holds where it is,
-/// then damps (see GateParams).
-class CartesianImpedance {
+/// e: pose error [p_ref - p; log(R_ref R^T)] at the tool; D = 2 zeta sqrt(K), also for streamed stiffness; w: wrench
+/// feed-forward. With operational_space K e - D J dq is multiplied by Lambda (Khatib 1987). Hogan 1985 for the law.
+/// What references and stiffness put into the spring is paid by the energy tank (FundedSpring).
+class CartesianImpedance : public Controller {
  public:
   CartesianImpedance(const ArmModel& model, const CartesianImpedanceParams& params);
+  std::unique_ptr<Controller> clone() const override { return std::make_unique<CartesianImpedance>(*this); }
 
-  /// Starts from rest at the measured state: holds this pose and posture, torque ramps from the measured torque.
-  void reset(const ArmState& state) noexcept;
-  /// One tick. Returns the joint torques to apply (Nm), within limits whatever the inputs are.
-  const JointVector& update(const ArmState& state, const PoseReference& reference, double dt) noexcept;
-
-  const ControllerStatus& status() const noexcept { return status_; }
-  const ArmTerms& terms() const noexcept { return model_.terms(); }
-  const ArmModel& model() const noexcept { return model_; }
+  const CartesianImpedanceParams& params() const noexcept override { return params_; }
+  /// Takes new, validated parameters; also within the loop. A new stiffness comes as if streamed.
+  void set_params(const CartesianImpedanceParams& params) noexcept;
+  const Pose& tracked() const noexcept override { return attractor_; }
   const PoseInterpolator& interpolator() const noexcept { return interpolator_; }
-  const CartesianImpedanceParams& params() const noexcept { return params_; }
+  const FundedSpring<Vector6>& spring() const noexcept { return spring_; }
   /// Joint positions that the nullspace task pulls to, rad.
   void set_posture(const JointVector& q) noexcept { q_posture_ = q; }
 
- private:
-  void hold_here(const ArmState& state) noexcept;
-  void follow(const ArmState& state, const PoseReference& reference, double dt) noexcept;
-  Vector6 tool_wrench(const ArmTerms& terms, const JointVector& dq) noexcept;
-  JointVector nullspace_torque(const ArmTerms& terms, const ArmState& state) const noexcept;
+ protected:
+  void start(const ArmState& state) noexcept override;
+  void hold(const ArmState& state) noexcept override;
+  void stop_here() noexcept override;
+  void take(const ArmState& state, const References& references) noexcept override;
+  JointVector law(const ArmState& state, double dt) noexcept override;
+  /// The pose that the spring pulls to, given the interpolated reference.
+  virtual Pose comply(const Pose& reference, double dt) noexcept;
 
-  ArmModel model_;
+ private:
+  void interpolate(double now, double dt) noexcept;
+  bool advance_spring(const ArmState& state, double dt) noexcept;
+  Vector6 tool_wrench(const Vector6& twist) const noexcept;
+  Matrix6 tool_inertia() const noexcept;
+  JointVector posture_torque(const ArmState& state) const noexcept;
+
   CartesianImpedanceParams params_;
-  Vector6 damping_;
   PoseInterpolator interpolator_;
-  ReferenceGate gate_;
-  TorqueLimiter limiter_;
-  JointVector q_posture_, tau_;
-  bool started_ = false;
-  ControllerStatus status_;
+  FundedSpring<Vector6> spring_;
+  Pose attractor_;
+  Matrix6 inertia_ = Matrix6::Identity();  // Lambda at this tick, where somebody needs it
+  PoseChunk chunk_;
+  bool on_chunk_ = false;
+  Vector6 stiffness_target_, stiffness_;
+  Vector6 wrench_target_ = Vector6::Zero(), feed_forward_ = Vector6::Zero();
+  JointVector q_posture_;
 };
 
 }  // namespace crisp_control

@@ -1,35 +1,104 @@
 // Time-based motion between references.
 #pragma once
 
+#include <algorithm>
+#include <limits>
+
 #include "crisp_control/types.hpp"
 
 namespace crisp_control {
 
-/// Moves a pose towards its target with continuous acceleration, whatever the rate at which targets arrive.
+/// One step of the critically damped third-order system (d/dt + lambda)^3 error = 0, lambda = 3 / smoothing_time.
 ///
-/// Every coordinate follows the critically damped third-order system (s / lambda + 1)^3 x = x_target with
-/// lambda = 3 / smoothing_time, so smoothing_time is its group delay in seconds. The step is the exact solution
-/// for a constant target, so it holds for any tick length. Jerk is bounded by lambda^3 times the distance; a new target
-/// never makes position, velocity or acceleration jump. The orientation is filtered in the rotation vector of its
-/// error to the target, in base axes.
+/// smoothing_time is its group delay in seconds. The step is the exact solution for a constant target, so it holds for
+/// any tick length. Jerk is bounded by lambda^3 times the distance to the target; a new target never makes position,
+/// velocity or acceleration jump. Sums of products with the error, velocity and acceleration: the same numbers serve
+/// every coordinate.
+class ThirdOrderStep {
+ public:
+  ThirdOrderStep(double dt, double smoothing_time) noexcept;
+  template <typename Vector>
+  void apply(Vector& error, Vector& velocity, Vector& acceleration) const noexcept {
+    // A cascade of first-order systems y0 = e, y1 = e' + lambda y0, y2 = y1' + lambda y1, each decaying alike.
+    const Vector y1 = velocity + lambda_ * error;
+    const Vector y2 = acceleration + (2.0 * lambda_) * velocity + (lambda_ * lambda_) * error;
+    error = decay_ * (error + dt_ * y1 + (0.5 * dt_ * dt_) * y2);
+    const Vector z1 = decay_ * (y1 + dt_ * y2);
+    velocity = z1 - lambda_ * error;
+    acceleration = decay_ * y2 - (2.0 * lambda_) * velocity - (lambda_ * lambda_) * error;
+  }
+
+ private:
+  double dt_, lambda_, decay_;
+};
+
+/// Walks from one target to the next in a straight line, so that the filter sees a path and not steps.
+///
+/// References that come every T seconds, walked through in T, are delayed by T / 2 more; the filter gets what is left
+/// of smoothing_time. At 15 Hz this halves the jerk of the filter alone at the same delay.
+class TargetRamp {
+ public:
+  void reset() noexcept { *this = {}; }
+  /// A new target was decided at `stamp` (s): walks there in the time since the one before, smoothing_time at most.
+  void start(double stamp, double smoothing_time) noexcept;
+  /// Next tick; returns the part of the way walked so far, 0 .. 1.
+  double step(double dt) noexcept;
+  /// What remains of smoothing_time for the filter: half of it at least, also where it became shorter on the way.
+  double filter_time(double smoothing_time) const noexcept {
+    return smoothing_time - 0.5 * std::min(duration_, smoothing_time);
+  }
+
+ private:
+  double duration_ = 0.0, elapsed_ = 0.0;
+  double last_stamp_ = -std::numeric_limits<double>::infinity();
+};
+
+/// Moves a pose towards its target. The orientation is filtered in the rotation vector of its error, in base axes.
 class PoseInterpolator {
  public:
   /// Rests at `pose`.
   void reset(const Pose& pose) noexcept;
-  void set_target(const Pose& target) noexcept { target_ = target; }
+  /// A reference that was decided at `stamp`, s.
+  void set_reference(const Pose& reference, double stamp, double smoothing_time) noexcept;
+  /// A target that moves by itself, as a sampled path does.
+  void set_target(const Pose& target) noexcept;
   /// Makes the present position the target: the motion comes to rest smoothly, close to where it is.
-  void stop_here() noexcept { target_ = pose_; }
+  void stop_here() noexcept { set_target(pose_); }
   void step(double dt, double smoothing_time) noexcept;
 
   const Pose& pose() const noexcept { return pose_; }
-  const Pose& target() const noexcept { return target_; }
+  const Pose& target() const noexcept { return to_; }
   /// Linear and angular velocity of the interpolated pose, m/s and rad/s.
   const Vector6& velocity() const noexcept { return velocity_; }
 
  private:
-  Pose pose_, target_;
+  Pose walked() const noexcept;
+
+  Pose pose_, from_, to_;
+  double part_ = 1.0;  // of the way between them
+  TargetRamp ramp_;
   Vector6 velocity_ = Vector6::Zero();
   Vector6 acceleration_ = Vector6::Zero();
+};
+
+/// Moves joint positions towards their target, each joint on its own.
+class JointInterpolator {
+ public:
+  /// Rests at `q`.
+  void reset(const JointVector& q) noexcept;
+  void set_reference(const JointVector& reference, double stamp, double smoothing_time) noexcept;
+  void stop_here() noexcept;
+  void step(double dt, double smoothing_time) noexcept;
+
+  const JointVector& q() const noexcept { return q_; }
+  const JointVector& dq() const noexcept { return velocity_; }
+
+ private:
+  JointVector walked() const noexcept { return from_ + part_ * (to_ - from_); }
+
+  JointVector q_, from_, to_, velocity_, acceleration_;
+  double part_ = 1.0;
+  TargetRamp ramp_;
 };
 
 }  // namespace crisp_control

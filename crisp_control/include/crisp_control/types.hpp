@@ -23,10 +23,12 @@ struct Pose {
 
 /// What the hardware measures, at one instant.
 struct ArmState {
-  JointVector q;      ///< joint positions, rad
-  JointVector dq;     ///< joint velocities, rad/s
-  JointVector tau;    ///< measured joint torques, Nm
-  double time = 0.0;  ///< seconds, on the clock that stamps the references
+  JointVector q;                     ///< joint positions, rad
+  JointVector dq;                    ///< joint velocities, rad/s
+  JointVector tau;                   ///< measured joint torques, Nm
+  double time = 0.0;                 ///< seconds, on the clock that stamps the references
+  Vector6 wrench = Vector6::Zero();  ///< raw force/torque sensor, at the tool in tool axes, N and Nm
+  bool has_wrench = false;           ///< false where there is no such sensor: then the joints tell
 };
 
 /// Rotation vector of a rotation (axis times angle in [0, pi], rad).
