@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from steadyhand.crisp_control._core import ArmModel
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.paths import config_dir
 from steadyhand.sim.urdf import MOVABLE, Joint, Urdf, read_urdf
@@ -27,6 +29,16 @@ class GripperSpec:
 
 
 @dataclass(frozen=True)
+class CameraSpec:
+    """Where a camera stands, what it looks at and which way is up in its picture; of the frame it is fixed to."""
+
+    pos: tuple[float, ...]  # m
+    target: tuple[float, ...]  # m
+    up: tuple[float, ...]
+    fovy: float  # vertical field of view, deg
+
+
+@dataclass(frozen=True)
 class RobotFile:
     """The keys of a robot's YAML file."""
 
@@ -38,6 +50,11 @@ class RobotFile:
     q_home: tuple[float, ...]
     armature: tuple[float, ...]
     gripper: GripperSpec | None = None
+    controllers: str | None = None  # gains, relative to the file; config/controllers/<name>.yaml if left out
+    firmware_gravity: bool = False
+    front_camera: CameraSpec = CameraSpec((1.25, -0.66, 0.66), (0.29, 0.0, 0.32), (0.0, 0.0, 1.0), 44.0)
+    # Beside the FR3's hand, looking past the fingertips; up in the picture is the tool's x axis.
+    wrist_camera: CameraSpec = CameraSpec((0.066, 0.0, -0.058), (0.008, 0.0, 0.02), (1.0, 0.0, 0.0), 70.0)
 
 
 @dataclass(frozen=True)
@@ -56,11 +73,22 @@ class RobotSpec:
     dq_limit: tuple[float, ...]
     tau_limit: tuple[float, ...]
     gripper: GripperSpec | None
+    front_camera: CameraSpec  # in the base's frame
+    wrist_camera: CameraSpec  # in the tool frame
+    gains: Path  # YAML file of the controllers' parameters; where there is none, the core's careful defaults hold
+    firmware_gravity: bool  # the real arm adds gravity torques itself, as Franka's does
 
     @property
     def urdf_xml(self) -> str:
         """Text of the URDF, as Pinocchio reads it."""
         return self.urdf.xml
+
+    def arm(self) -> ArmModel:
+        """The arm's model for the controller core."""
+        return ArmModel(self.urdf_xml, list(self.joints), self.tool_frame, list(self.armature))
+
+
+_NESTED = {"gripper": GripperSpec, "front_camera": CameraSpec, "wrist_camera": CameraSpec}
 
 
 def robot_names() -> list[str]:
@@ -84,8 +112,9 @@ def _read(path: Path) -> RobotFile:
         data = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SteadyhandError(f"cannot read the robot file {path}: {' '.join(str(error).split())}") from error
-    if isinstance(data, Mapping) and isinstance(data.get("gripper"), Mapping):
-        data = {**data, "gripper": _build(GripperSpec, data["gripper"], f"{path}: gripper")}
+    if isinstance(data, Mapping):
+        nested = {key: cls for key, cls in _NESTED.items() if isinstance(data.get(key), Mapping)}
+        data = {**data, **{key: _build(cls, data[key], f"{path}: {key}") for key, cls in nested.items()}}
     return _build(RobotFile, data, str(path))
 
 
@@ -133,6 +162,8 @@ def _resolve(path: Path, entry: RobotFile, urdf: Urdf) -> RobotSpec:
             raise SteadyhandError(f"{path}: {key} has {len(getattr(entry, key))} values for {len(joints)} joints")
     if entry.gripper is not None:
         _check_gripper(path, entry.gripper, urdf)
+    _check_camera(path, "front_camera", entry.front_camera)
+    _check_camera(path, "wrist_camera", entry.wrist_camera)
     _check_movable(path, entry, urdf)
     endless = [joint.type == "continuous" for joint in joints]
     return RobotSpec(
@@ -148,7 +179,20 @@ def _resolve(path: Path, entry: RobotFile, urdf: Urdf) -> RobotSpec:
         dq_limit=tuple(joint.velocity for joint in joints),
         tau_limit=tuple(joint.effort for joint in joints),
         gripper=entry.gripper,
+        front_camera=entry.front_camera,
+        wrist_camera=entry.wrist_camera,
+        gains=_gains(path, entry),
+        firmware_gravity=entry.firmware_gravity,
     )
+
+
+def _gains(path: Path, entry: RobotFile) -> Path:
+    if entry.controllers is None:
+        return config_dir() / "controllers" / f"{entry.name}.yaml"
+    gains = path.parent / entry.controllers
+    if not gains.is_file():
+        raise SteadyhandError(f"{path}: controllers: there is no file {gains}")
+    return gains
 
 
 def _find_joint(path: Path, name: str, urdf: Urdf) -> Joint:
@@ -200,6 +244,16 @@ def _check_gripper(path: Path, gripper: GripperSpec, urdf: Urdf) -> None:
     for key in ("max_opening", "max_force", "stiffness"):
         if getattr(gripper, key) <= 0.0:
             raise SteadyhandError(f"{path}: gripper {key} must be positive, is {getattr(gripper, key)}")
+
+
+def _check_camera(path: Path, key: str, camera: CameraSpec) -> None:
+    for name in ("pos", "target", "up"):
+        if len(getattr(camera, name)) != 3:
+            raise SteadyhandError(f"{path}: {key}: {name} needs 3 numbers, has {len(getattr(camera, name))}")
+    if not 0.0 < camera.fovy < 180.0:
+        raise SteadyhandError(f"{path}: {key}: fovy must lie between 0 and 180 degrees, is {camera.fovy}")
+    if np.linalg.norm(np.cross(np.subtract(camera.pos, camera.target), camera.up)) < 1e-9:
+        raise SteadyhandError(f"{path}: {key}: 'up' must not point along the view, from 'pos' to 'target'")
 
 
 def _check_movable(path: Path, entry: RobotFile, urdf: Urdf) -> None:

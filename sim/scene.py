@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim.robot import GripperSpec, RobotSpec
+from steadyhand.sim.robot import CameraSpec, GripperSpec, RobotSpec
 from steadyhand.sim.urdf import Urdf, mujoco_xml
 
 VISUAL_GROUP = 2  # drawn, touches nothing
@@ -173,21 +173,18 @@ def _add_room(spec: mujoco.MjSpec) -> None:
 
 
 def _add_cameras(spec: mujoco.MjSpec, robot: RobotSpec) -> None:
-    front: dict[str, list[float]] = {"pos": [1.25, -0.66, 0.66], "target": [0.29, 0.0, 0.32], "up": [0, 0, 1]}
-    # In the tool frame: beside the hand, looking past the fingertips; up in the picture is the tool's x axis.
-    wrist: dict[str, list[float]] = {"pos": [0.066, 0.0, -0.058], "target": [0.008, 0.0, 0.02], "up": [1, 0, 0]}
-    for name, body, view, fovy in (
-        ("front", spec.worldbody, front, 44.0),
-        ("wrist", _body(spec, robot.tool_frame), wrist, 70.0),
+    for name, body, camera in (
+        ("front", spec.worldbody, robot.front_camera),
+        ("wrist", _body(spec, robot.tool_frame), robot.wrist_camera),
     ):
-        pos, target, up = view["pos"], view["target"], view["up"]
-        body.add_camera(name=name, pos=pos, quat=_look(pos, target, up), fovy=fovy)
+        body.add_camera(name=name, pos=camera.pos, quat=_look(camera), fovy=camera.fovy)
 
 
-def _look(pos: list[float], target: list[float], up: list[float]) -> np.ndarray:
-    """Orientation (w, x, y, z) of a camera at pos that looks at target (MuJoCo's looks along its -z axis)."""
-    backward = np.subtract(pos, target) / np.linalg.norm(np.subtract(pos, target))
-    right = np.cross(up, backward)
+def _look(camera: CameraSpec) -> np.ndarray:
+    """Orientation (w, x, y, z) of a camera (MuJoCo's looks along its -z axis)."""
+    backward = np.subtract(camera.pos, camera.target)
+    backward /= np.linalg.norm(backward)
+    right = np.cross(camera.up, backward)
     right /= np.linalg.norm(right)
     quat = np.zeros(4)
     mujoco.mju_mat2Quat(quat, np.column_stack([right, np.cross(backward, right), backward]).ravel())

@@ -192,6 +192,8 @@ def _mass(path: Path, name: str, inertial: ElementTree.Element | None) -> float:
     matrix = np.array([[ixx, ixy, ixz], [ixy, iyy, iyz], [ixz, iyz, izz]])
     if not (math.isfinite(mass) and np.isfinite(matrix).all()):
         raise SteadyhandError(f"{path}: {what} lacks a finite mass value or one of ixx ixy ixz iyy iyz izz")
+    if mass == 0.0 and not matrix.any():
+        return 0.0  # a frame, written as a link that weighs nothing
     if mass <= 0.0 or np.linalg.eigvalsh(matrix)[0] <= 0.0:
         raise SteadyhandError(f"{path}: {what} is not physical; mass must be positive and inertia positive definite")
     return mass

@@ -33,6 +33,10 @@ def files(tmp_path):
     return Files()
 
 
+def camera(**changes) -> dict:
+    return {"pos": [1, 0, 0], "target": [0, 0, 0], "up": [0, 0, 1], "fovy": 45} | changes
+
+
 def message(path) -> str:
     with pytest.raises(SteadyhandError) as caught:
         load_robot(path)
@@ -83,6 +87,11 @@ def test_unknown_robot_lists_the_known_ones():
         ({"gripper": None}, "'fr3_finger_joint1'"),
         ({"gripper": {"joint": "fr3_finger_joint1"}}, "gripper: key 'pad_links' is missing"),
         ({"urdf": "nowhere.urdf"}, "cannot read the URDF"),
+        ({"wrist_camera": {"pos": [0, 0, 0]}}, "wrist_camera: key 'target' is missing"),
+        ({"wrist_camera": "above"}, "wrist_camera: 'above' is a str"),
+        ({"front_camera": camera(pos=[1, 0])}, "front_camera: pos needs 3 numbers, has 2"),
+        ({"front_camera": camera(fovy=180)}, "front_camera: fovy must lie between 0 and 180"),
+        ({"front_camera": camera(up=[1, 0, 0])}, "front_camera: 'up' must not point along the view"),
     ],
 )
 def test_a_wrong_yaml_is_refused(files, changes, expected):

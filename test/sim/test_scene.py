@@ -96,6 +96,23 @@ def test_home_points_the_tool_down_at_the_workspace(model, robot):
     assert data.ncon == 0
 
 
+def test_cameras_look_where_the_robot_file_says(model, robot):
+    data = mujoco.MjData(model)
+    data.qpos[:] = home_qpos(model, robot)
+    mujoco.mj_forward(model, data)
+    tool = data.site("tool")
+    for name, camera in (("front", robot.front_camera), ("wrist", robot.wrist_camera)):
+        pos, target, up = map(np.array, (camera.pos, camera.target, camera.up))
+        if name == "wrist":
+            turn = tool.xmat.reshape(3, 3)
+            pos, target, up = turn @ pos + tool.xpos, turn @ target + tool.xpos, turn @ up
+        right, above, backward = data.camera(name).xmat.reshape(3, 3).T
+        np.testing.assert_allclose(data.camera(name).xpos, pos, atol=1e-9)
+        np.testing.assert_allclose(backward, (pos - target) / np.linalg.norm(pos - target), atol=1e-9)
+        assert abs(right @ up) < 1e-9
+        assert above @ up > 0.0
+
+
 def test_neighbouring_links_do_not_collide(model, robot):
     """The arm alone, elbow up and bent as in use, meets no contact anywhere."""
     data, rng = mujoco.MjData(model), np.random.default_rng(1)

@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from steadyhand.crisp_control._core import CartesianImpedance, ReferenceMode
-from steadyhand.crisp_control.parameters import load_parameters
+from steadyhand.crisp_control._core import CartesianImpedance, ReferenceMode, References
+from steadyhand.crisp_control.parameters import load_parameters, make_controller
 from steadyhand.sim._native import Twin, TwinBatch
 from steadyhand.sim.env import Episode, World
 
@@ -33,7 +33,7 @@ def frictionless() -> tuple[Twin, np.ndarray]:
     world.model.dof_frictionloss[:] = 0.0
     params = load_parameters("fr3", world.arm)
     params.friction = np.zeros(7)
-    twin = Twin(world.model._address, world.arm, params)
+    twin = Twin(world.model._address, CartesianImpedance(world.arm, params))
     twin.reset(world.home)
     return twin, params.stiffness
 
@@ -106,20 +106,19 @@ def test_a_batch_steps_only_the_twins_it_is_told_to(world):
 
 def test_torques_are_those_of_the_controller_core(bare):
     twin = at_home(bare)
-    controller = CartesianImpedance(bare.arm, load_parameters("fr3", bare.arm))
+    controller = make_controller("fr3", bare.arm)
     seen = twin.observe()
     controller.reset(seen.q, seen.dq, bare.arm.gravity(seen.q), twin.time)
-    position, quaternion, stamp, sequence = seen.position, seen.quaternion, 0.0, 0
+    position, quaternion, references = seen.position, seen.quaternion, References()
     rng = np.random.default_rng(2)
     for tick in range(1000):
         if tick % 100 == 50:
-            position, stamp, sequence = position + rng.uniform(-0.05, 0.05, 3), twin.time, sequence + 1
-            twin.set_reference(position, quaternion, stamp, 1.0)
+            position = position + rng.uniform(-0.05, 0.05, 3)
+            twin.set_reference(position, quaternion, twin.time, 1.0)
+            references.set_pose(position, quaternion, twin.time)
         before = twin.observe()
         twin.step(1)
-        tau = controller.update(
-            before.q, before.dq, before.tau, before.time, position, quaternion, stamp, sequence, twin.timestep
-        )
+        tau = controller.update(before.q, before.dq, before.tau, before.time, references, twin.timestep)
         assert tau.tobytes() == twin.observe().tau.tobytes(), f"tick {tick}"
 
 
@@ -261,7 +260,7 @@ def test_wrong_sizes_and_names_raise(bare):
 def test_a_scene_without_the_arms_motors_is_refused(bare):
     empty = mujoco.MjModel.from_xml_string("<mujoco><worldbody/></mujoco>")
     with pytest.raises(ValueError, match="no joint 'fr3_joint1'"):
-        Twin(empty._address, bare.arm, load_parameters("fr3", bare.arm))
+        Twin(empty._address, make_controller("fr3", bare.arm))
 
 
 def test_a_gripper_command_that_is_no_number_changes_nothing(bare):
