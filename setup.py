@@ -124,7 +124,12 @@ setup(
     packages=["steadyhand", *FOLDERS],  # not in the map: colcon refuses a name that is mapped to itself
     package_dir=FOLDERS,
     include_package_data=False,
-    package_data={"": ["*.pyi", "py.typed"], "steadyhand": ["templates/*"], "steadyhand.config": ["**/*"]},
+    package_data={
+        "": ["*.pyi", "py.typed"],
+        "steadyhand": ["templates/*"],
+        "steadyhand.config": ["**/*"],
+        "steadyhand.crisp_control": ["*.yaml"],
+    },
     data_files=ament_files(),
     entry_points={"console_scripts": ["steadyhand = steadyhand.cli:main"]},
     ext_modules=[Extension("steadyhand.crisp_control._core", []), Extension("steadyhand.sim._native", [])],

@@ -1,0 +1,59 @@
+"""ROS parameter files: the gains that the twin has, for the plug-in on the arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import yaml
+
+from steadyhand.crisp_control.parameters import load_parameters, read_gains
+from steadyhand.sim.robot import load_robot
+
+if TYPE_CHECKING:
+    from steadyhand.crisp_control.schema import Parameter
+
+TYPES = {
+    "cartesian_impedance": "steadyhand/CartesianController",
+    "cartesian_admittance": "steadyhand/CartesianAdmittanceController",
+    "joint_impedance": "steadyhand/JointController",
+    "gravity_compensation": "steadyhand/GravityCompensationController",
+    "torque_feedback": "steadyhand/TorqueFeedbackController",
+}
+
+
+def parameter_file(robot: str, controller: str, core: Iterable[Parameter]) -> str:
+    """The text of the file; whatever is wrong with the robot or its gains is a SteadyhandError.
+
+    Args:
+        robot: Name in config/robots, or path of a robot's YAML file.
+        controller: As in config/controllers; also the name of its node, in any namespace.
+        core: The controller's parameters.
+    """
+    spec = load_robot(robot)
+    load_parameters(spec.gains, spec.arm(), controller)  # refuses what is wrong
+    sections = read_gains(spec.gains)
+    gains = (sections.get("shared") or {}) | (sections.get(controller) or {})
+    gains["gravity_compensation"] = not spec.firmware_gravity  # on the arm; the twin has no firmware
+    values: dict[str, object] = {
+        "type": TYPES[controller],  # for the spawner
+        "joints": list(spec.joints),
+        "end_effector_frame": spec.tool_frame,
+        "base_frame": spec.base_frame,
+        "armature": [float(value) for value in spec.armature],
+    }
+    for parameter in core:
+        if parameter.name in gains:
+            values |= _by_ros_names(parameter, gains[parameter.name])
+    return yaml.safe_dump({f"/**/{controller}": {"ros__parameters": values}}, sort_keys=False, width=110)
+
+
+def _by_ros_names(parameter: Parameter, value) -> dict[str, object]:
+    """A value under its names in ROS, whose arrays may not mix whole numbers and others."""
+    if len(parameter.ros) > 1:
+        return {ros: float(item) for ros, item in zip(parameter.ros, value, strict=True)}
+    if parameter.type == "planes":
+        value = [item for row in value for item in row]
+    if isinstance(value, list):
+        value = [float(item) for item in value]
+    return {parameter.ros[0]: float(value) if parameter.type == "double" else value}
