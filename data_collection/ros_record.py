@@ -11,6 +11,7 @@ from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.schema import features
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
 from steadyhand.sim.robot import RobotSpec
+from steadyhand.sim.ros_references import Frames, RefusalError
 from steadyhand.sim.rotations import rot6d_from_quat
 
 SETTLE = 0.05
@@ -45,14 +46,20 @@ class FrameSource:
         self._begun = float("inf")
         self.seed: int | None = None
         self.dropped, self.reason = 0, ""
+        self._frames, self._log = Frames(robot, robot.arm()), node.get_logger()
         ros.subscription(node, "target_pose", self._on_target)
         ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper)
         ros.subscription(node, "controller_status", self._on_status)
 
     def _on_target(self, message: ros.PoseStamped) -> None:
-        if ros_messages.get_stamp(message) >= self._begun:
-            pose = ros_messages.pose_arrays(message)
-            self._decisions.append(Decision(ros_messages.get_stamp(message), ros.now(), pose))
+        if ros_messages.get_stamp(message) < self._begun:
+            return
+        try:
+            pose = self._frames[message.header.frame_id].pose(*ros_messages.pose_arrays(message))
+        except RefusalError as refusal:  # the controller refuses it too: nothing was decided
+            self._log.warning(f"target_pose not recorded: {refusal}", throttle_duration_sec=1.0)
+            return
+        self._decisions.append(Decision(ros_messages.get_stamp(message), ros.now(), pose))
 
     def _on_gripper(self, message: ros.Float64MultiArray) -> None:
         if len(message.data) == 1:

@@ -20,6 +20,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 ARGUMENTS = (
     DeclareLaunchArgument("robot", default_value="fr3", description="a robot of config/robots"),
     DeclareLaunchArgument("task", default_value="peg_insertion", description="what stands on the table, or none"),
+    DeclareLaunchArgument("controller", default_value="cartesian_impedance", description="that moves the arm"),
     DeclareLaunchArgument("namespace", default_value="", description="of all topics"),
     DeclareLaunchArgument("cameras", default_value="front,wrist", description="to publish and record, or none"),
     DeclareLaunchArgument("seed", default_value="0", description="of the first episode"),
@@ -58,7 +59,7 @@ def when_ready(recorder: ExecuteProcess, mover: ExecuteProcess) -> RegisterEvent
 def compose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The twin, and what was asked for beside it."""
     values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
-    processes = [steadyhand("twin", values, "task", "cameras", "seed", on_exit=Shutdown())]
+    processes = [steadyhand("twin", values, "task", "controller", "cameras", "seed", on_exit=Shutdown())]
     movers = []
     if values["device"]:
         movers.append(steadyhand("teleop", values, "task", "device", "episodes", "seed"))

@@ -4,21 +4,22 @@ Three threads: the C++ loop (physics and control, 1 kHz), the spinning thread (t
 thread, which draws camera images. None of them waits for another.
 """
 
+import math
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from steadyhand import ros, ros_messages
+from steadyhand.crisp_control.parameters import CONTROLLERS
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
 from steadyhand.sim.realtime import Instant, RealtimeWorld
 from steadyhand.sim.ros_cameras import Cameras
+from steadyhand.sim.ros_references import ReferenceTopics
 from steadyhand.sim.tasks import task_names
 
 STATUS_PERIOD = 0.1  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
-LEVELS = {"TRACK": 0, "HOLD": 1, "DAMP": 2}  # of diagnostic_msgs: ok, warning, error
+LEVELS = {"TRACK": 0, "HOLD": 1, "DAMP": 2, "REFLEX": 2}  # of diagnostic_msgs: ok, warning, error
 
 
 @dataclass
@@ -29,6 +30,8 @@ class TwinConfig:
     """A robot of config/robots, or the path of a robot's YAML file."""
     task: str = "peg_insertion"
     """What stands on the table; "none" for a bare arm."""
+    controller: str = "cartesian_impedance"
+    """cartesian_impedance, cartesian_admittance, joint_impedance, gravity_compensation or torque_feedback."""
     namespace: str = ""
     """Namespace of all topics and services, for several robots in one ROS domain."""
     cameras: str = "front,wrist"
@@ -53,18 +56,11 @@ class TwinNode:
     def __init__(self, node: ros.Node, world: RealtimeWorld, rate: float) -> None:
         """Advertise everything; works once the node spins."""
         self._node, self._world = node, world
-        self._log = node.get_logger()
-        self._frame = world.world.robot.base_frame
-        self._target: tuple[np.ndarray, np.ndarray, float] | None = None  # position, quaternion, stamp
-        self._gripper = 1.0
-        self._counts = dict.fromkeys(
-            ("states_published", "targets", "refused_frame", "refused_gripper", "several_publishers"), 0
-        )
+        self._states_published = 0
         self._publish_state = _StatePublisher(node, world)
         self._status = ros.publisher(node, "controller_status")
         self._diagnostics = ros.publisher(node, "/diagnostics")
-        self._target_subscription = ros.subscription(node, "target_pose", self._on_target)
-        ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper)
+        self._references = ReferenceTopics(node, world)
         ros.service(node, "reset", self._on_reset)
         ros.service(node, "pause", self._on_pause)
         node.create_timer(1.0 / rate, self._on_state)
@@ -73,42 +69,10 @@ class TwinNode:
         self.instant = world.advance()
         self._mode = ""
 
-    def _on_target(self, message: ros.PoseStamped) -> None:
-        frame = message.header.frame_id
-        if frame not in ("", self._frame):
-            self._counts["refused_frame"] += 1
-            self._log.warning(
-                f"target_pose in frame '{frame}' refused: poses must be in '{self._frame}'", throttle_duration_sec=1.0
-            )
-            return
-        self._counts["targets"] += 1
-        self._target = (*ros_messages.pose_arrays(message), ros_messages.get_stamp(message))
-        self._send()
-
-    def _on_gripper(self, message: ros.Float64MultiArray) -> None:
-        value = message.data[0] if len(message.data) == 1 else float("nan")
-        if not 0.0 <= value <= 1.0:
-            self._counts["refused_gripper"] += 1
-            self._log.warning(
-                f"gripper command {list(message.data)} refused: it must be one number, 0 closed to 1 open",
-                throttle_duration_sec=1.0,
-            )
-        elif value != self._gripper:
-            self._gripper = value
-            self._send()
-
-    def _send(self) -> None:
-        """Hand the newest target over. A gripper command alone repeats the target with its old stamp."""
-        if self._target is None:  # a stamp long expired: only the gripper moves
-            now = self.instant.observation
-            self._world.send(now.position, now.quaternion, 0.0, self._gripper)
-        else:
-            self._world.send(*self._target, self._gripper)
-
     def _on_reset(self, _request, response):
         try:
             self._world.reset()
-            self._target, self._gripper = None, 1.0
+            self._references.reset()
             response.success, response.message = True, f"episode of seed {self._world.seed}"
         except SteadyhandError as error:
             response.success, response.message = False, str(error)
@@ -125,7 +89,7 @@ class TwinNode:
             return
         self.instant = instant
         self._publish_state(instant)
-        self._counts["states_published"] += 1
+        self._states_published += 1
         if instant.observation.status.mode.name != self._mode:
             self._mode = instant.observation.status.mode.name
             self._on_status()
@@ -133,31 +97,27 @@ class TwinNode:
     def _describe(self):
         observation = self.instant.observation
         status = observation.status
-        age = f"{status.reference_age:.3f}" if status.counters["accepted"] else "no reference yet"
-        values = {"reference_age": age, "seed": self._world.seed}
+        counts = self._references.counts
+        values = {
+            "controller": self._world.controller,
+            "reference_age": f"{status.reference_age:.3f}" if math.isfinite(status.reference_age) else "none yet",
+            "tank_energy": f"{status.tank_energy:.4f}",
+            "seed": self._world.seed,
+            "states_published": self._states_published,
+        }
         loop = self._world.statistics()
         loop["loop_ticks"] = loop.pop("ticks")  # the controller counts its own, from the reset
-        values |= status.counters | self._counts | loop
+        values |= status.counters | counts | loop
         name = f"{self._node.get_fully_qualified_name()}: controller"
-        level = max(LEVELS[status.mode.name], 1 if self._counts["several_publishers"] else 0)
+        level = max(LEVELS[status.mode.name], 1 if counts["several_publishers"] else 0)
         return ros_messages.diagnostics(name, level, status.mode.name.lower(), values, observation.time)
 
     def _on_status(self) -> None:
         self._status.publish(self._describe())
 
     def _on_diagnostics(self) -> None:
-        self._guard_single_publisher()
+        self._references.guard()
         self._diagnostics.publish(self._describe())
-
-    def _guard_single_publisher(self) -> None:
-        """Two who move one arm at once is never meant."""
-        topic = self._target_subscription.topic_name
-        publishers = self._node.get_publishers_info_by_topic(topic)
-        count = len(publishers) if len(publishers) > 1 else 0
-        if count and count != self._counts["several_publishers"]:
-            names = ", ".join(sorted(p.node_namespace.rstrip("/") + "/" + p.node_name for p in publishers))
-            self._log.warning(f"{count} nodes publish {topic}: {names}; stop all but one")
-        self._counts["several_publishers"] = count
 
 
 class _StatePublisher:
@@ -166,8 +126,8 @@ class _StatePublisher:
     def __init__(self, node: ros.Node, world: RealtimeWorld) -> None:
         self._world, self._robot, task = world, world.world.robot, world.world.task
         self._names = task.environment_names if task else ()
-        names = ["joint_states", "current_pose", "current_twist", "external_wrench", "reference_pose"]
-        names.append("gripper/joint_states")
+        names = ["joint_states", "current_pose", "current_twist", "external_wrench", "external_torques"]
+        names += ["reference_pose", "gripper/joint_states"]
         names += ["task/environment_state", "task/truth", "task/success"] if task else []
         self._out = {name: ros.publisher(node, name) for name in names}
         self._success: bool | None = None
@@ -179,6 +139,7 @@ class _StatePublisher:
         out["current_pose"].publish(m.pose(o.position, o.quaternion, stamp, frame))
         out["current_twist"].publish(m.twist(o.twist, stamp, frame))
         out["external_wrench"].publish(m.wrench(o.wrench, stamp, frame))
+        out["external_torques"].publish(m.joints(robot.joints, [], stamp, effort=o.tau_ext))
         out["reference_pose"].publish(m.pose(o.reference_position, o.reference_quaternion, stamp, frame))
         out["gripper/joint_states"].publish(m.joints(["gripper"], [o.gripper], stamp))  # 0 closed .. 1 open
         view = self._world.look(instant)
@@ -201,6 +162,8 @@ def _check(config: TwinConfig) -> None:
             raise SteadyhandError(f"--{option} {getattr(config, name)} must be positive; leave it out for the default")
     if config.task not in ("none", *task_names()):
         raise unknown("task", config.task, ["none", *task_names()])
+    if config.controller not in CONTROLLERS:
+        raise unknown("controller", config.controller, CONTROLLERS)
 
 
 def main(config: TwinConfig) -> int:
@@ -208,12 +171,12 @@ def main(config: TwinConfig) -> int:
     _check(config)
     world = World.load(config.robot, None if config.task == "none" else config.task)
     cameras = Cameras(world.model, _split(config.cameras), config.width, config.height)
-    realtime = RealtimeWorld(world, config.seed)
+    realtime = RealtimeWorld(world, config.seed, config.controller)
     realtime.start()
     try:
         with ros.running("twin", config.namespace, lambda node: TwinNode(node, realtime, config.rate)) as twin:
             cameras.advertise(twin._node)
-            print(f"twin of {config.robot} runs, task {config.task}; Ctrl-C ends it", flush=True)
+            print(f"twin of {config.robot} runs {config.controller}, task {config.task}; Ctrl-C ends it", flush=True)
             _serve(twin, cameras, config)
     except KeyboardInterrupt:
         return ros.interrupted("twin stopped")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from steadyhand.crisp_control._core import References
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Observation, RealtimeTwin
 from steadyhand.sim.env import World
@@ -56,10 +57,12 @@ class TaskView:
 class RealtimeWorld:
     """A world whose twin runs in real time. Call it from one thread, which never delays the loop."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, controller: str = "cartesian_impedance") -> None:
         """Prepare the episode of ``seed``; every reset counts the seed up."""
-        self.world = world
-        self._twin = world.twin()
+        self.world, self.controller = world, controller
+        self.references = References()
+        """What is asked of the controller; ``send`` hands it over. Its numbering tells what is new."""
+        self._twin = world.twin(controller)
         self._loop = RealtimeTwin(self._twin)
         self._shadow = Shadow(world.model)
         self.seed = seed
@@ -98,6 +101,8 @@ class RealtimeWorld:
         """Start the next episode; returns when the loop has begun it."""
         ticks = self._ticks()
         self.seed += 1
+        self.references = References()
+        self.send(1.0)  # the loop may not have read the last targets yet: they must not meet the new episode
         served = self._loop.reset(*self._begin())
         deadline = time.monotonic() + 1.0
         while served and self._ticks() >= ticks > 0:  # until the loop has counted from zero again
@@ -113,9 +118,9 @@ class RealtimeWorld:
         """Let the simulated time stand still, or go on."""
         self._loop.set_paused(paused)
 
-    def send(self, position: np.ndarray, quaternion: np.ndarray, stamp: float, gripper: float) -> None:
-        """Request a tool pose (m, xyzw) decided at ``stamp`` (Unix time) and an opening 0..1."""
-        self._loop.send(position, quaternion, stamp, gripper)
+    def send(self, gripper: float) -> None:
+        """Hand over ``references`` (stamps in Unix time) and an opening 0..1; only what is new in them asks again."""
+        self._loop.send_references(self.references, gripper)
 
     def advance(self) -> Instant:
         """The newest instant; the same object as before if there is no newer one."""

@@ -51,6 +51,7 @@ EXTRAS = {"rclpy": "ros", "open3d": "pointcloud"} | dict.fromkeys(
         "geometry_msgs",
         "sensor_msgs",
         "trajectory_msgs",
+        "nav_msgs",
         "std_srvs",
         "diagnostic_msgs",
         "visualization_msgs",

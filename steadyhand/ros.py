@@ -21,6 +21,7 @@ try:
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
     from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+    from nav_msgs.msg import Path
     from rclpy.callback_groups import ReentrantCallbackGroup
     from rclpy.exceptions import InvalidNamespaceException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -62,12 +63,17 @@ TOPICS = {
     for topic in (
         # what the policy or the operator asks for
         Topic("target_pose", PoseStamped, TARGET),
+        Topic("target_path", Path, TARGET),  # poses decided at once, each with the time when it is due
+        Topic("target_joint", JointState, TARGET),
+        Topic("target_wrench", WrenchStamped, TARGET),
+        Topic("target_stiffness", Float64MultiArray, TARGET),
         Topic("gripper/gripper_position_controller/commands", Float64MultiArray, TARGET),
         # what the robot says; reference_pose is what the controller really follows after all its limits
         Topic("joint_states", JointState, SENSOR),
         Topic("current_pose", PoseStamped, SENSOR),
         Topic("current_twist", TwistStamped, SENSOR),
         Topic("external_wrench", WrenchStamped, SENSOR),
+        Topic("external_torques", JointState, SENSOR),  # in the field `effort`
         Topic("reference_pose", PoseStamped, SENSOR),
         Topic("gripper/joint_states", JointState, SENSOR),
         Topic("controller_status", DiagnosticArray, STATUS),

@@ -1,6 +1,8 @@
 """What the ROS tests share: a private ROS graph, processes, and a node that listens."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from listening import Listener
 
 from steadyhand import ros
+from steadyhand.paths import config_dir
 from steadyhand.ros_processes import Processes, private_graph
 
 
@@ -24,11 +27,54 @@ def processes(tmp_path):
         yield running
 
 
-@pytest.fixture(scope="module")
-def twin(graph, tmp_path_factory):
-    """A twin with the task and one camera, and a node that hears it."""
-    with Processes(tmp_path_factory.mktemp("twin")) as running:
-        running.start("twin", "--seed", 6, "--cameras", "front", "--camera-rate", 15)
-        with ros.running("listener", "", Listener) as listener:
+@contextmanager
+def serve(logs: Path, *options: object, namespace: str = "") -> Iterator[Listener]:
+    """A twin, and a node that hears it."""
+    with Processes(logs) as running:
+        running.start("twin", "--namespace", namespace, *options)
+        with ros.running("listener", namespace, Listener) as listener:
             listener.wait_for(lambda: listener.count("joint_states"), 20, running.check)
             yield listener
+
+
+@pytest.fixture(scope="module")
+def twin(graph, tmp_path_factory):
+    """A twin with the task and one camera."""
+    with serve(tmp_path_factory.mktemp("twin"), "--seed", 6, "--cameras", "front", "--camera-rate", 15) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def bare_twin(graph, tmp_path_factory) -> Iterator[Callable[..., Listener]]:
+    """Starts twins without task and cameras, by controller: each has a namespace of its own."""
+    started: dict[str, Listener] = {}
+    with ExitStack() as stack:
+
+        def get(controller: str, *options: object) -> Listener:
+            if controller not in started:
+                options = ("--controller", controller, "--task", "none", "--cameras", "none", *options)
+                twin = serve(tmp_path_factory.mktemp(controller), *options, namespace=controller)
+                started[controller] = stack.enter_context(twin)
+            return started[controller]
+
+        yield get
+
+
+BENCH_XML = """
+<link name="workbench"/>
+<joint name="workbench_joint" type="fixed">
+  <parent link="base"/><child link="workbench"/><origin xyz="0.4 -0.3 0.1" rpy="0.2 -0.1 1.2"/>
+</joint></robot>"""
+
+
+@pytest.fixture(scope="module")
+def arm(bare_twin, tmp_path_factory) -> Listener:
+    """An FR3 under Cartesian impedance, beside a workbench that its URDF knows."""
+    folder, robots = tmp_path_factory.mktemp("robot"), config_dir() / "robots"
+    (folder / "fr3").mkdir()
+    urdf = (robots / "fr3" / "fr3.urdf").read_text().replace("</robot>", BENCH_XML)
+    (folder / "fr3" / "fr3.urdf").write_text(urdf)
+    (folder / "fr3.yaml").write_text((robots / "fr3.yaml").read_text())
+    twin = bare_twin("cartesian_impedance", "--robot", folder / "fr3.yaml")
+    twin.wait_for(lambda: twin.count("controller_status") and twin.count("current_pose"))
+    return twin

@@ -1,17 +1,43 @@
-"""A node for tests: keeps what it hears, and asks for poses like a policy."""
+"""A node for tests: keeps what it hears, and asks like a policy or an operator."""
 
 import time
 from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from steadyhand import ros, ros_messages
+from steadyhand.sim.robot import load_robot
+
+JOINTS = load_robot("fr3").joints
+BENCH = (np.array([0.4, -0.3, 0.1]), Rotation.from_euler("xyz", [0.2, -0.1, 1.2]))
+"""Origin and rotation in the base frame of the link `workbench`, which only the robot of the fixture `arm` has."""
 
 STATE = (
-    "joint_states", "current_pose", "current_twist", "external_wrench", "reference_pose", "gripper/joint_states",
-    "controller_status", "task/environment_state", "task/truth", "task/success",
+    "joint_states", "current_pose", "current_twist", "external_wrench", "external_torques", "reference_pose",
+    "gripper/joint_states", "controller_status", "task/environment_state", "task/truth", "task/success",
 )  # fmt: skip
+TARGETS = ("target_pose", "target_path", "target_joint", "target_wrench", "target_stiffness", ros.GRIPPER_COMMAND)
+
+
+def path(poses: list[tuple[float, np.ndarray, np.ndarray]], frame: str = "base", inner: str = "") -> ros.Path:
+    """A path decided now; poses: time in s from now, position, quaternion; inner: the frame that each pose names."""
+    now = ros.now()
+    message = ros.Path(poses=[ros_messages.pose(p, q, now + time, inner) for time, p, q in poses])
+    ros_messages.set_stamp(message.header, now)
+    message.header.frame_id = frame
+    return message
+
+
+def joint(names, position=(), effort=()) -> ros.JointState:
+    return ros_messages.joints(names, position, ros.now(), effort=effort)
+
+
+def in_bench(position, quaternion):
+    """A pose given in the base frame, in that of the workbench."""
+    origin, rotation = BENCH
+    return rotation.inv().apply(position - origin), (rotation.inv() * Rotation.from_quat(quaternion)).as_quat()
 
 
 class Listener:
@@ -22,8 +48,7 @@ class Listener:
         self.heard: dict[str, list[tuple[float, object]]] = defaultdict(list)
         for name in STATE:
             self.listen(name)
-        self.target = ros.publisher(node, "target_pose")
-        self.gripper = ros.publisher(node, ros.GRIPPER_COMMAND)
+        self.targets = {name: ros.publisher(node, name) for name in TARGETS}
         self.clients = {name: ros.client(node, name) for name in ros.SERVICES}
 
     def listen(self, name: str):
@@ -38,12 +63,32 @@ class Listener:
     def status(self) -> dict[str, str]:
         return ros_messages.diagnostics_values(self.last("controller_status"))
 
+    def statuses(self) -> list[dict[str, str]]:
+        return [ros_messages.diagnostics_values(message) for _, message in self.heard["controller_status"]]
+
+    def refused(self) -> dict[str, int]:
+        """Counters of refusals that are not zero."""
+        values = {name: int(value) for name, value in self.status().items() if name.startswith("refused")}
+        return {name: value for name, value in values.items() if value}
+
+    def counter(self, name: str) -> int:
+        return int(self.status()[name])
+
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
         return ros_messages.pose_arrays(self.last("current_pose"))
 
     def ask(self, position, quaternion, stamp: float | None = None, frame: str = "base") -> None:
         stamp = ros.now() if stamp is None else stamp
-        self.target.publish(ros_messages.pose(position, quaternion, stamp, frame))
+        self.targets["target_pose"].publish(ros_messages.pose(position, quaternion, stamp, frame))
+
+    def grip(self, *values: float) -> None:
+        self.targets[ros.GRIPPER_COMMAND].publish(ros_messages.numbers(values))
+
+    def stream(self, publish: Callable[[], None], seconds: float) -> None:
+        """Ask 20 times a second."""
+        for _ in range(round(seconds * 20)):
+            publish()
+            time.sleep(0.05)
 
     def call(self, name: str, request=None):
         return ros.call(self.clients[name], request)
