@@ -35,6 +35,21 @@ class Oracle {
     pinocchio::forwardKinematics(model_, data_, positions(q), velocities(dq));
     return pinocchio::getFrameVelocity(model_, data_, tool_, pinocchio::LOCAL_WORLD_ALIGNED).toVector();
   }
+  /// What the tool's origin accelerates with when the joints do not.
+  Vector3 tool_acceleration(const JointVector& q, const JointVector& dq) {
+    pinocchio::forwardKinematics(model_, data_, positions(q), velocities(dq), Eigen::VectorXd::Zero(model_.nv));
+    const auto frame = pinocchio::LOCAL_WORLD_ALIGNED;
+    return pinocchio::getFrameClassicalAcceleration(model_, data_, tool_, frame).linear();
+  }
+  JointVector coriolis_transpose(const JointVector& q, const JointVector& dq) {
+    const Eigen::VectorXd v = velocities(dq);
+    const Eigen::VectorXd full = pinocchio::computeCoriolisMatrix(model_, data_, positions(q), v).transpose() * v;
+    return JointVector::NullaryExpr(q.size(), [&](Eigen::Index i) { return full[model_.idx_vs[joints_[i]]]; });
+  }
+  pinocchio::SE3 between(const JointVector& q, const std::string& from, const std::string& to) {
+    pinocchio::framesForwardKinematics(model_, data_, positions(q));
+    return data_.oMf[model_.getFrameId(from)].actInv(data_.oMf[model_.getFrameId(to)]);
+  }
 
  private:
   Eigen::VectorXd positions(const JointVector& q) const {
@@ -121,6 +136,32 @@ TEST(ArmModelOracle, PlacementAndToolVelocity) {
     EXPECT_LT((terms.T_base_ee.orientation.toRotationMatrix() - expected.rotation()).norm(), 1e-12);
     EXPECT_LT((terms.J_base_ee * dq - oracle.tool_velocity(q, dq)).norm(), 1e-11);
   });
+}
+
+TEST(ArmModelOracle, ToolAccelerationWithoutJointAcceleration) {
+  everywhere([](ArmModel& model, Oracle& oracle, const JointVector& q, const JointVector& dq) {
+    EXPECT_LT((model.update(q, dq).tool_acceleration_bias - oracle.tool_acceleration(q, dq)).norm(), 1e-10);
+  });
+}
+
+TEST(ArmModelOracle, CoriolisTransposeTimesVelocity) {
+  everywhere([](ArmModel& model, Oracle& oracle, const JointVector& q, const JointVector& dq) {
+    EXPECT_LT((model.update(q, dq).coriolis_T_dq - oracle.coriolis_transpose(q, dq)).norm(), 1e-10);
+  });
+}
+
+TEST(ArmModelOracle, FramesThatStandStillAndFramesOfTheTool) {
+  const ArmModel model = fr3();
+  Oracle oracle(fr3_urdf(), fr3_joints(), "fr3_hand_tcp");
+  const auto expect_equal = [](const Pose& pose, const pinocchio::SE3& expected) {
+    EXPECT_LT((pose.position - expected.translation()).norm(), 1e-12);
+    EXPECT_LT((pose.orientation.toRotationMatrix() - expected.rotation()).norm(), 1e-12);
+  };
+  const JointVector zero = JointVector::Zero(7);
+  expect_equal(model.static_frame("fr3_link0"), oracle.between(zero, "base", "fr3_link0"));
+  for (const std::string link : {"fr3_hand", "fr3_link8", "fr3_hand_tcp", "fr3_leftfinger"}) {
+    expect_equal(model.tool_link(link), oracle.between(fr3_home(), "fr3_hand_tcp", link));
+  }
 }
 
 }  // namespace

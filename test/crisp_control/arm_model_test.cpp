@@ -144,6 +144,64 @@ TEST(ArmModel, JointsComeInTheOrderTheyWereAskedFor) {
   EXPECT_LT((terms.mass_matrix.reverse() - expected.mass_matrix).norm(), 1e-13);
 }
 
+TEST(ArmModel, RotorInertiaAddsToTheDiagonalAndToNothingElse) {
+  const Chain chain = make_chain(7);
+  std::vector<std::string> backwards = chain.names();
+  std::reverse(backwards.begin(), backwards.end());
+  const std::vector<double> armature{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7};
+  std::mt19937 rng(7);
+  const JointVector q = random_joints(7, 2.0, rng), dq = random_joints(7, 1.0, rng);
+  for (const auto& names : {chain.names(), backwards}) {
+    ArmModel bare(chain.urdf(), names, "tool"), geared(chain.urdf(), names, "tool", armature);
+    const ArmTerms expected = bare.update(q, dq), terms = geared.update(q, dq);
+    JointMatrix mass = expected.mass_matrix;
+    for (int i = 0; i < 7; ++i) mass(i, i) += armature[i];
+    EXPECT_LT((terms.mass_matrix - mass).norm(), 1e-14);
+    EXPECT_EQ(terms.coriolis, expected.coriolis);
+    EXPECT_EQ(terms.coriolis_T_dq, expected.coriolis_T_dq);
+    EXPECT_EQ(terms.gravity, expected.gravity);
+  }
+}
+
+TEST(ArmModel, ToolAccelerationBiasIsTheDerivativeOfTheJacobian) {
+  everywhere([](const Chain&, ArmModel& model, const JointVector& q, const JointVector& dq) {
+    const Vector3 bias = model.update(q, dq).tool_acceleration_bias;
+    const Vector3 after = model.update(q + kStep * dq, dq).J_base_ee.topRows<3>() * dq;
+    const Vector3 before = model.update(q - kStep * dq, dq).J_base_ee.topRows<3>() * dq;
+    EXPECT_LT((bias - (after - before) / (2.0 * kStep)).norm(), 1e-7);
+  });
+}
+
+TEST(ArmModel, APayloadIsAMassThatHangsOnTheTool) {
+  std::mt19937 rng(8);
+  everywhere([&](const Chain&, ArmModel& model, const JointVector& q, const JointVector& dq) {
+    const ArmTerms bare = model.update(q, dq);
+    const double mass = 1.7;
+    const Vector3 com = 0.1 * Vector3(random_joints(3, 1.0, rng));
+    model.set_payload(5.0, -com);
+    model.set_payload(mass, com);  // replaces what was set before
+    const ArmTerms held = model.update(q, dq);
+    // A point c beside the tool moves with v + w x r, so its Jacobian is J_v - [r]x J_w.
+    const Vector3 r = bare.T_base_ee.orientation * com;
+    Eigen::Matrix<double, 3, Eigen::Dynamic> J = bare.J_base_ee.topRows<3>();
+    for (int i = 0; i < model.n(); ++i) J.col(i) += Vector3(bare.J_base_ee.col(i).tail<3>()).cross(r);
+    const JointVector weight = J.transpose() * Vector3(0, 0, 9.81 * mass);
+    const JointMatrix inertia = mass * J.transpose() * J;
+    EXPECT_LT((held.gravity - bare.gravity - weight).norm(), 1e-10);
+    EXPECT_LT((held.mass_matrix - bare.mass_matrix - inertia).norm(), 1e-10);
+    model.set_payload(0.0, com);
+    EXPECT_EQ(model.update(q, dq).gravity, bare.gravity);
+  });
+}
+
+TEST(ArmModel, CopiesKeepThePayload) {
+  ArmModel first = fr3();
+  first.set_payload(2.0, {0, 0, 0.1});
+  ArmModel second(first);
+  const JointVector zero = JointVector::Zero(7);
+  EXPECT_EQ(second.update(fr3_home(), zero).gravity, first.update(fr3_home(), zero).gravity);
+}
+
 TEST(ArmModel, CopiesDoNotShareTheirWorkSpace) {
   ArmModel first = fr3();
   ArmModel second(first);

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <functional>
 
-#include "arms.hpp"
+#include "fixtures.hpp"
 
 namespace crisp_control::test {
 namespace {
@@ -89,6 +89,37 @@ TEST(ArmModelUrdf, RefusesAJointWithoutEffortLimit) {
   const std::string urdf = replaced(chain.urdf(), "effort='80'", "effort='0'");
   const std::string text = complaint([&] { ArmModel(urdf, chain.names(), "tool"); });
   EXPECT_TRUE(contains(text, chain.joints[0].name) && contains(text, "effort")) << text;
+}
+
+TEST(ArmModelUrdf, ReadsFriction) {
+  const Chain chain = make_chain(5);
+  const std::string urdf = replaced(chain.urdf(), "<limit", "<dynamics friction='0.7' damping='0.3'/><limit");
+  const ArmModel model(urdf, chain.names(), "tool");
+  EXPECT_EQ(model.friction(), 0.7 * JointVector::Unit(5, 0));
+  EXPECT_EQ(model.damping(), 0.3 * JointVector::Unit(5, 0));
+  EXPECT_EQ(CartesianImpedanceParams(model).friction, model.friction());
+  EXPECT_EQ(CartesianImpedanceParams(model).viscous_friction, model.damping());
+}
+
+TEST(ArmModelUrdf, SaysWhetherAFrameStandsStillOrMovesWithTheTool) {
+  const ArmModel model = fr3();
+  EXPECT_EQ(model.gravity_field(), Vector3(0, 0, -9.81));
+  for (const std::string link : {"fr3_link3", "fr3_hand"}) {
+    const std::string text = complaint([&] { model.static_frame(link); });
+    EXPECT_TRUE(contains(text, "'" + link + "'") && contains(text, "moves")) << text;
+  }
+  for (const std::string link : {"base", "fr3_link6"}) {
+    const std::string text = complaint([&] { model.tool_link(link); });
+    EXPECT_TRUE(contains(text, "'" + link + "'") && contains(text, "does not move with the tool")) << text;
+  }
+  EXPECT_TRUE(contains(complaint([&] { model.static_frame("table"); }), "'table'"));
+  EXPECT_TRUE(contains(complaint([&] { model.tool_link("table"); }), "'table'"));
+}
+
+TEST(ArmModelUrdf, RefusesRotorInertiaThatDoesNotFit) {
+  const Chain chain = make_chain(5);
+  const std::string text = complaint([&] { ArmModel(chain.urdf(), chain.names(), "tool", {0.1, 0.2}); });
+  EXPECT_TRUE(contains(text, "armature has 2 values for 5 joints")) << text;
 }
 
 TEST(ArmModelUrdf, RefusesTextThatIsNoUrdfInOneLine) {

@@ -105,7 +105,7 @@ ChainPose place(const Chain& chain, const JointVector& q) {
 }
 
 std::string fr3_urdf() {
-  std::ifstream file(std::string(ROBOTS_DIR) + "/fr3/fr3.urdf");
+  std::ifstream file(ROBOTS_DIR "/fr3/fr3.urdf");
   if (!file) throw std::runtime_error("cannot read the FR3's URDF");
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -116,13 +116,9 @@ std::vector<std::string> fr3_joints() {
   return names;
 }
 
-ArmModel fr3() { return ArmModel(fr3_urdf(), fr3_joints(), "fr3_hand_tcp"); }
+std::vector<double> fr3_armature() { return {0.195, 0.195, 0.195, 0.195, 0.074, 0.074, 0.074}; }
 
-JointVector fr3_armature() {
-  JointVector armature(7);
-  armature << 0.195, 0.195, 0.195, 0.195, 0.074, 0.074, 0.074;
-  return armature;
-}
+ArmModel fr3() { return ArmModel(fr3_urdf(), fr3_joints(), "fr3_hand_tcp", fr3_armature()); }
 
 JointVector fr3_home() {
   JointVector q(7);

@@ -24,7 +24,10 @@ struct Chain {
 
   std::string urdf() const;
   std::vector<std::string> names() const;
-  ArmModel model() const { return ArmModel(urdf(), names(), "tool"); }
+  /// armature: rotor inertia of every joint, kg m^2.
+  ArmModel model(double armature = 0.0) const {
+    return ArmModel(urdf(), names(), "tool", std::vector<double>(joints.size(), armature));
+  }
 };
 
 /// Where a chain's joints and tool are, by multiplying transforms.
@@ -40,9 +43,9 @@ ChainPose place(const Chain& chain, const JointVector& q);
 
 std::string fr3_urdf();
 std::vector<std::string> fr3_joints();
-ArmModel fr3();
 /// Rotor inertia of the FR3 as config/robots/fr3.yaml has it, kg m^2.
-JointVector fr3_armature();
+std::vector<double> fr3_armature();
+ArmModel fr3();
 /// A posture of the FR3 away from limits and singularities.
 JointVector fr3_home();
 
@@ -54,34 +57,38 @@ double angle_between(const Eigen::Quaterniond& a, const Eigen::Quaterniond& b);
 /// The rigid-body dynamics of an arm, integrated with small semi-implicit Euler steps.
 class Plant {
  public:
-  /// armature: rotor inertia as the joints feel it, kg m^2.
-  Plant(const ArmModel& model, const JointVector& q, const JointVector& armature) : model_(model), armature_(armature) {
-    state.q = q;
-    state.dq = state.tau = JointVector::Zero(q.size());
+  /// At rest, the motors carrying the arm's weight.
+  Plant(const ArmModel& model, const JointVector& q) : friction(JointVector::Zero(q.size())), model_(model) {
     tau_external = JointVector::Zero(q.size());
+    state.q = q;
+    state.dq = JointVector::Zero(q.size());
+    state.tau = terms().gravity;
   }
   void step(const JointVector& tau, double dt, int substeps = 4) {
     const double h = dt / substeps;
     for (int i = 0; i < substeps; ++i) {
-      const ArmTerms& t = model_.update(state.q, state.dq);
-      const JointVector force = tau + tau_external - t.coriolis - t.gravity;
-      JointMatrix mass = t.mass_matrix;
-      mass.diagonal() += armature_;
-      const JointVector ddq = mass.ldlt().solve(force);
+      const ArmTerms& t = terms();
+      const JointVector drag = friction.array() * state.dq.array() / (state.dq.array().square() + 1e-4).sqrt();
+      const JointVector ddq = t.mass_matrix.ldlt().solve(tau + tau_external - drag - t.coriolis - t.gravity);
       state.dq += h * ddq;
       state.q += h * state.dq;
     }
     state.tau = tau;
     state.time += dt;
   }
+  /// Somebody pushes at the tool, base axes, N and Nm: to be called again when the arm has moved.
+  void push(const Vector6& wrench) { tau_external = terms().J_base_ee.transpose() * wrench; }
   ArmModel& model() { return model_; }
+  /// Of the present state.
+  const ArmTerms& terms() { return model_.update(state.q, state.dq); }
+  const Pose& tool() { return terms().T_base_ee; }
 
   ArmState state;
   JointVector tau_external;  ///< Nm
+  JointVector friction;      ///< Nm, Coulomb, smooth below 0.01 rad/s
 
  private:
   ArmModel model_;
-  JointVector armature_;
 };
 
 }  // namespace crisp_control::test

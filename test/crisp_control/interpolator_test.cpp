@@ -156,5 +156,58 @@ TEST(Interpolator, StopsCloseToWhereItWasTold) {
   EXPECT_LT(furthest, speed * kSmoothing);
 }
 
+/// What the filter makes of a walk that takes `walk` seconds: its step response, averaged over the walk.
+double walked(double t, double walk, double lambda) {
+  const auto integral = [lambda](double s) {  // of 1 - exp(-x) (1 + x + x^2 / 2), x = lambda s
+    const double x = lambda * std::max(s, 0.0);
+    return (x - 3.0 + std::exp(-x) * (3.0 + 2.0 * x + 0.5 * x * x)) / lambda;
+  };
+  return (integral(t) - integral(t - walk)) / walk;
+}
+
+TEST(Interpolator, WalksToAReferenceAndFiltersTheWalk) {
+  std::mt19937 rng(2);
+  const JointVector start = random_joints(7, 1.0, rng), goal = random_joints(7, 1.0, rng);
+  const Vector3 axis(0.4, -0.5, 0.7);
+  PoseInterpolator pose = resting({}, {});
+  JointInterpolator joints;
+  joints.reset(start);
+  pose.set_reference(pose_at({0.3, -0.2, 0.1}, about(axis, 0.9)), 7.0, kSmoothing);
+  joints.set_reference(goal, 7.0, kSmoothing);
+  // The first reference walks for smoothing_time, and the filter gets the half that remains of the delay.
+  for (int i = 1; i <= 4000; ++i) {
+    pose.step(1e-4, kSmoothing);
+    joints.step(1e-4, kSmoothing);
+    const double done = walked(1e-4 * i, kSmoothing, 2.0 * kLambda);
+    EXPECT_LT((pose.pose().position - done * Vector3(0.3, -0.2, 0.1)).norm(), 5e-4);
+    EXPECT_LT(angle_between(pose.pose().orientation, about(axis, 0.9 * done)), 1e-3);
+    EXPECT_LT((joints.q() - start - done * (goal - start)).norm(), 2e-3);
+  }
+  EXPECT_LT((joints.q() - goal).norm() + joints.dq().norm(), 1e-3);
+}
+
+TEST(Interpolator, SteadyReferencesAreFollowedSteadilyWithTheDelayOfSmoothingTimeAndHalfAPeriod) {
+  constexpr double kPeriod = 0.05, kSpeed = 0.2;
+  PoseInterpolator moving = resting({}, {});
+  for (int i = 0; i < 2000; ++i) {
+    if (i % 50 == 0) moving.set_reference(pose_at({kSpeed * 1e-3 * i, 0, 0}), 1e-3 * i, kSmoothing);
+    moving.step(1e-3, kSmoothing);
+    if (i < 1000) continue;
+    EXPECT_NEAR(moving.pose().position.x(), kSpeed * (1e-3 * (i + 1) - kSmoothing - 0.5 * kPeriod), 3e-4);
+    EXPECT_NEAR(moving.velocity()[0], kSpeed, 1e-3);
+  }
+}
+
+TEST(Interpolator, JointsStopCloseToWhereTheyWereTold) {
+  JointInterpolator moving;
+  moving.reset(JointVector::Zero(7));
+  moving.set_reference(JointVector::Ones(7), 1.0, kSmoothing);
+  for (int i = 0; i < 80; ++i) moving.step(1e-3, kSmoothing);
+  const JointVector told = moving.q();
+  moving.stop_here();
+  for (int i = 0; i < 1000; ++i) moving.step(1e-3, kSmoothing);
+  EXPECT_LT((moving.q() - told).norm(), 1e-6);
+}
+
 }  // namespace
 }  // namespace crisp_control::test

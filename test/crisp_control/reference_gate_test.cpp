@@ -1,15 +1,9 @@
 #include <gtest/gtest.h>
 
-#include <limits>
-
-#include "arms.hpp"
-#include "crisp_control/reference.hpp"
+#include "fixtures.hpp"
 
 namespace crisp_control::test {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// A gate at time 10 s with the tool at the origin, and a message counter.
 class ReferenceGateTest : public testing::Test {
@@ -17,10 +11,10 @@ class ReferenceGateTest : public testing::Test {
   ReferenceGateTest() { gate.reset(now); }
   bool offer(const PoseReference& reference) {
     PoseReference fresh = reference;
-    fresh.sequence = ++sequence;
+    fresh.decision.sequence = ++sequence;
     return gate.accept(fresh, {}, now, params);
   }
-  PoseReference good() const { return {{}, now, 0}; }
+  PoseReference good() const { return {{}, {now, 0}}; }
   std::uint64_t refused() const {
     const GateCounters& c = gate.counters();
     return c.not_finite + c.not_unit_quaternion + c.jump + c.from_the_future + c.older_than_last + c.expired;
@@ -33,7 +27,7 @@ class ReferenceGateTest : public testing::Test {
 };
 
 TEST_F(ReferenceGateTest, AcceptsAGoodReferenceOnce) {
-  const PoseReference reference{{}, now, 7};
+  const PoseReference reference{{}, {now, 7}};
   EXPECT_TRUE(gate.accept(reference, {}, now, params));
   EXPECT_FALSE(gate.accept(reference, {}, now, params));
   EXPECT_EQ(gate.counters().accepted, 1u);
@@ -41,7 +35,7 @@ TEST_F(ReferenceGateTest, AcceptsAGoodReferenceOnce) {
 }
 
 TEST_F(ReferenceGateTest, SequenceZeroMeansNoReference) {
-  EXPECT_FALSE(gate.accept({{}, now, 0}, {}, now, params));
+  EXPECT_FALSE(gate.accept(PoseReference{{}, {now, 0}}, {}, now, params));
   EXPECT_EQ(refused(), 0u);
 }
 
@@ -58,7 +52,7 @@ TEST_F(ReferenceGateTest, RefusesWhatIsNotFinite) {
       EXPECT_FALSE(offer(reference));
     }
     PoseReference reference = good();
-    reference.stamp = bad;
+    reference.decision.stamp = bad;
     EXPECT_FALSE(offer(reference));
   }
   EXPECT_EQ(gate.counters().not_finite, 24u);
@@ -79,27 +73,27 @@ TEST_F(ReferenceGateTest, RefusesQuaternionsThatAreNotUnit) {
 
 TEST_F(ReferenceGateTest, RefusesTheFuture) {
   PoseReference reference = good();
-  reference.stamp = now + params.future_tolerance + 0.001;
+  reference.decision.stamp = now + params.future_tolerance + 0.001;
   EXPECT_FALSE(offer(reference));
   EXPECT_EQ(gate.counters().from_the_future, 1u);
-  reference.stamp = now + params.future_tolerance - 0.001;
+  reference.decision.stamp = now + params.future_tolerance - 0.001;
   EXPECT_TRUE(offer(reference));
 }
 
 TEST_F(ReferenceGateTest, RefusesWhatIsOlderThanTheLast) {
   PoseReference reference = good();
   EXPECT_TRUE(offer(reference));
-  reference.stamp = now - 0.01;
+  reference.decision.stamp = now - 0.01;
   EXPECT_FALSE(offer(reference));
   EXPECT_EQ(gate.counters().older_than_last, 1u);
 }
 
 TEST_F(ReferenceGateTest, RefusesWhatHasExpired) {
   PoseReference reference = good();
-  reference.stamp = now - params.hold_after - 0.001;
+  reference.decision.stamp = now - params.hold_after - 0.001;
   EXPECT_FALSE(offer(reference));
   EXPECT_EQ(gate.counters().expired, 1u);
-  reference.stamp = now - params.hold_after + 0.001;
+  reference.decision.stamp = now - params.hold_after + 0.001;
   EXPECT_TRUE(offer(reference));
 }
 
@@ -120,7 +114,7 @@ TEST_F(ReferenceGateTest, RefusesJumps) {
 TEST_F(ReferenceGateTest, RefusesToJumpFromAnUnknownPose) {
   Pose unknown;
   unknown.position.setConstant(kNan);
-  EXPECT_FALSE(gate.accept({{}, now, 1}, unknown, now, params));
+  EXPECT_FALSE(gate.accept(PoseReference{{}, {now, 1}}, unknown, now, params));
   EXPECT_EQ(gate.counters().jump, 1u);
 }
 
@@ -141,7 +135,7 @@ TEST_F(ReferenceGateTest, ARelayThatRepeatsAnOldStampDoesNotKeepADeadPolicyAlive
   for (int tick = 0; tick < 3000; ++tick) {
     now += 1e-3;
     EXPECT_FALSE(offer(decided));
-    EXPECT_NEAR(gate.age(now), now - decided.stamp, 1e-9);
+    EXPECT_NEAR(gate.age(now), now - decided.decision.stamp, 1e-9);
   }
   EXPECT_EQ(gate.mode(now, params), ReferenceMode::kDamp);
   EXPECT_EQ(gate.counters().older_than_last, 3000u);
@@ -161,7 +155,7 @@ TEST_F(ReferenceGateTest, ResetForgetsEverything) {
   gate.reset(now);
   EXPECT_EQ(gate.counters().accepted, 0u);
   EXPECT_EQ(gate.mode(now, params), ReferenceMode::kHold);
-  EXPECT_TRUE(gate.accept({{}, now, sequence}, {}, now, params));
+  EXPECT_TRUE(gate.accept(PoseReference{{}, {now, sequence}}, {}, now, params));
 }
 
 }  // namespace

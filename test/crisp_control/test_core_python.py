@@ -1,18 +1,20 @@
-"""The controller core seen from Python, against the law of docs/controller.md written a second time in numpy."""
-
-from dataclasses import dataclass
+"""The controller core seen from Python. That its torques are those of the law: test_reference_law.py."""
 
 import numpy as np
 import pinocchio
 import pytest
-from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
+from steadyhand.crisp_control import _core
 from steadyhand.crisp_control._core import ArmModel, CartesianImpedance, CartesianImpedanceParams, ReferenceMode
+from steadyhand.crisp_control._core import References as Messages
+from steadyhand.crisp_control.parameters import CONTROLLERS, parameter_names
 from steadyhand.sim.robot import load_robot
 
 DT = 1e-3
 HOME = np.array([0.1, -0.3, 0.2, -2.2, -0.1, 2.0, 0.7])
+ARMATURE = [0.195, 0.195, 0.195, 0.195, 0.074, 0.074, 0.074]
+REST = np.zeros(7)
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +24,17 @@ def robot():
 
 @pytest.fixture
 def arm(robot) -> ArmModel:
-    return ArmModel(robot.urdf_xml, list(robot.joints), robot.tool_frame)
+    return ArmModel(robot.urdf_xml, list(robot.joints), robot.tool_frame, ARMATURE)
 
 
 @pytest.fixture
 def params(arm) -> CartesianImpedanceParams:
-    params = CartesianImpedanceParams(arm)
-    params.stiffness = np.array([900.0, 700.0, 1500.0, 60.0, 40.0, 90.0])
-    params.damping_ratio = np.array([1.0, 0.7, 0.9, 1.1, 1.0, 0.8])
-    params.friction = np.linspace(0.9, 0.2, 7)
-    return params
+    return CartesianImpedanceParams(arm)
+
+
+@pytest.fixture
+def messages() -> Messages:
+    return Messages()
 
 
 class Oracle:
@@ -41,6 +44,7 @@ class Oracle:
         full = pinocchio.buildModelFromXML(robot.urdf_xml)
         locked = [full.getJointId(name) for name in full.names[1:] if name not in robot.joints]
         self.model = pinocchio.buildReducedModel(full, locked, pinocchio.neutral(full))
+        self.model.armature = np.array(ARMATURE)
         self.data = self.model.createData()
         self.tool = self.model.getFrameId(robot.tool_frame)
 
@@ -56,55 +60,12 @@ class Oracle:
     def nonlinear(self, q: np.ndarray, dq: np.ndarray) -> np.ndarray:
         return pinocchio.rnea(self.model, self.data, q, dq, np.zeros(7)).copy()
 
+    def mass_matrix(self, q: np.ndarray) -> np.ndarray:
+        upper = np.triu(pinocchio.crba(self.model, self.data, q))
+        return upper + np.triu(upper, 1).T
 
-@dataclass
-class Reference:
-    """Interpolated reference: position, rotation, and velocity and acceleration (6,) of both."""
-
-    position: np.ndarray
-    rotation: Rotation
-    velocity: np.ndarray
-    acceleration: np.ndarray
-
-    def step(self, position: np.ndarray, rotation: Rotation, smoothing_time: float) -> None:
-        """(d/dt + lambda)^3 error = 0 over one tick, by the matrix exponential of its state-space form."""
-        rate = 3.0 / smoothing_time
-        system = np.array([[0, 1, 0], [0, 0, 1], [-(rate**3), -3 * rate**2, -3 * rate]])
-        error = np.concatenate([self.position - position, (self.rotation * rotation.inv()).as_rotvec()])
-        moved = expm(system * DT) @ np.stack([error, self.velocity, self.acceleration])
-        self.position = position + moved[0, :3]
-        self.rotation = Rotation.from_rotvec(moved[0, 3:]) * rotation
-        self.velocity, self.acceleration = moved[1], moved[2]
-
-
-class NumpyImpedance:
-    """docs/controller.md, line by line; references are always good."""
-
-    def __init__(self, oracle: Oracle, params: CartesianImpedanceParams, q: np.ndarray, tau: np.ndarray) -> None:
-        self.oracle, self.p = oracle, params
-        self.reference = Reference(*oracle.placement(q), np.zeros(6), np.zeros(6))
-        self.posture, self.last = q, tau
-
-    def update(self, q: np.ndarray, dq: np.ndarray, position: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
-        p = self.p
-        self.reference.step(position, Rotation.from_quat(quaternion), p.smoothing_time)
-        tool_position, tool_rotation = self.oracle.placement(q)
-        J = self.oracle.jacobian(q)
-        turn = (self.reference.rotation * tool_rotation.inv()).as_rotvec()
-        error = np.clip(np.concatenate([self.reference.position - tool_position, turn]), -p.error_clip, p.error_clip)
-        force = p.stiffness * error - 2 * p.damping_ratio * np.sqrt(p.stiffness) * (J @ dq)
-        damping = 2 * p.nullspace_damping_ratio * np.sqrt(p.nullspace_stiffness)
-        posture = p.nullspace_stiffness * (self.posture - q) - damping * dq
-        posture = np.clip(posture, -p.nullspace_torque_limit, p.nullspace_torque_limit)
-        N = np.eye(7) - J.T @ np.linalg.inv(J @ J.T + 1e-8 * np.eye(6)) @ J
-        tau = J.T @ force + N @ posture + p.friction * np.tanh(dq / p.friction_velocity)
-        return self._limit(tau + self.oracle.nonlinear(q, dq))
-
-    def _limit(self, tau: np.ndarray) -> np.ndarray:
-        tau = np.clip(tau, -self.p.torque_limit, self.p.torque_limit)
-        change = self.p.torque_rate_limit * DT
-        self.last = self.last + np.clip(tau - self.last, -change, change)
-        return self.last
+    def coriolis(self, q: np.ndarray, dq: np.ndarray) -> np.ndarray:
+        return pinocchio.computeCoriolisMatrix(self.model, self.data, q, dq).copy()
 
 
 def test_model_terms_equal_pinocchio(arm, robot):
@@ -118,51 +79,38 @@ def test_model_terms_equal_pinocchio(arm, robot):
         np.testing.assert_allclose(arm.jacobian(q), oracle.jacobian(q), atol=1e-12)
         np.testing.assert_allclose(arm.nonlinear_effects(q, dq), oracle.nonlinear(q, dq), atol=1e-10)
         np.testing.assert_allclose(arm.gravity(q), oracle.nonlinear(q, np.zeros(7)), atol=1e-10)
+        np.testing.assert_allclose(arm.mass_matrix(q), oracle.mass_matrix(q), atol=1e-10)
+        np.testing.assert_allclose(arm.coriolis_transpose_dq(q, dq), oracle.coriolis(q, dq).T @ dq, atol=1e-10)
         np.testing.assert_array_equal(arm.mass_matrix(q), arm.mass_matrix(q).T)
 
 
-@pytest.mark.parametrize("rate", [1000.0, 1e9], ids=["rate limited", "free"])
-def test_torque_equals_the_numpy_law(arm, robot, params, rate):
-    rng = np.random.default_rng(1)
-    params.torque_rate_limit = np.full(7, rate)
-    tau = arm.gravity(HOME)
-    expected = NumpyImpedance(Oracle(robot), params, HOME, tau)
-    controller = CartesianImpedance(arm, params)
-    controller.reset(HOME, np.zeros(7), tau, 0.0)
-    start, start_quaternion = arm.placement(HOME)
-    for tick in range(600):
-        now = tick * DT
-        if tick % 100 == 0:  # a new request at 10 Hz, far enough to reach the error clip
-            position = start + rng.uniform(-0.1, 0.1, 3)
-            quaternion = (
-                Rotation.from_rotvec(rng.uniform(-0.3, 0.3, 3)) * Rotation.from_quat(start_quaternion)
-            ).as_quat()
-        q = HOME + 0.1 * np.sin(now * np.arange(3.0, 10.0))
-        dq = 0.1 * np.arange(3.0, 10.0) * np.cos(now * np.arange(3.0, 10.0))
-        tau = controller.update(q, dq, tau, now, position, quaternion, now, tick + 1, DT)
-        np.testing.assert_allclose(tau, expected.update(q, dq, position, quaternion), atol=1e-9, rtol=0)
-    assert controller.status.mode == ReferenceMode.TRACK
-    assert controller.status.counters["accepted"] == 600
-    assert controller.status.counters["error_clipped"] > 0
+def test_the_limits_of_the_model_are_those_of_the_urdf(arm, robot):
+    model = Oracle(robot).model
+    assert arm.n == 7
+    assert arm.joints == list(robot.joints)
+    np.testing.assert_array_equal(arm.q_lower, model.lowerPositionLimit)
+    np.testing.assert_array_equal(arm.q_upper, model.upperPositionLimit)
+    np.testing.assert_array_equal(arm.dq_limit, model.upperVelocityLimit)
+    np.testing.assert_array_equal(arm.tau_limit, model.upperEffortLimit)
+    assert (arm.friction > 0).all()
+    assert (arm.damping > 0).all()
 
 
-def test_counters_say_what_was_refused(arm, params):
+def test_counters_say_what_was_refused(arm, params, messages):
     controller = CartesianImpedance(arm, params)
-    controller.reset(HOME, np.zeros(7), np.zeros(7), 0.0)
+    controller.reset(HOME, REST, REST, 0.0)
     position, quaternion = arm.placement(HOME)
     nothing = np.full(3, np.nan)
-    for sequence, (where, turn, stamp) in enumerate(
-        [
-            (position, quaternion, 0.0),
-            (nothing, quaternion, 0.0),
-            (position, 2 * quaternion, 0.0),
-            (position, quaternion, 9.0),
-            (position, quaternion, -0.1),
-            (position + 1.0, quaternion, 0.05),
-        ],
-        start=1,
-    ):
-        controller.update(HOME, np.zeros(7), np.zeros(7), 0.0, where, turn, stamp, sequence, DT)
+    for where, turn, stamp in [
+        (position, quaternion, 0.0),
+        (nothing, quaternion, 0.01),
+        (position, 2 * quaternion, 0.01),
+        (position, quaternion, 9.0),
+        (position, quaternion, -0.1),
+        (position + 1.0, quaternion, 0.05),
+    ]:
+        messages.set_pose(where, turn, stamp)
+        controller.update(HOME, REST, REST, 0.0, messages, DT)
     counters = {name: count for name, count in controller.status.counters.items() if count and name != "ticks"}
     assert counters.items() >= {
         "accepted": 1, "refused_not_finite": 1, "refused_not_unit_quaternion": 1, "refused_from_the_future": 1,
@@ -170,15 +118,84 @@ def test_counters_say_what_was_refused(arm, params):
     }.items()  # fmt: skip
 
 
-def test_mistakes_raise_one_line(arm, robot, params):
+def test_every_kind_of_message_is_taken(arm, params, messages):
+    controller = CartesianImpedance(arm, params)
+    controller.reset(HOME, REST, arm.gravity(HOME), 0.0)
+    position, quaternion = arm.placement(HOME)
+    messages.set_pose(position, quaternion, 0.0)
+    messages.set_chunk(np.array([0.0, 0.5]), np.stack([position] * 2), np.stack([quaternion] * 2), 0.01)
+    messages.set_joint(HOME, 0.0)
+    messages.set_wrench(np.full(6, 0.5), 0.0)
+    messages.set_stiffness(np.full(6, 100.0), 0.0)
+    controller.update(HOME, REST, REST, 0.01, messages, DT)
+    assert controller.status.counters["accepted"] == 5
+    assert controller.status.mode == ReferenceMode.TRACK
+    for _ in range(3000):
+        controller.update(HOME, REST, REST, 0.02, messages, DT)
+    np.testing.assert_allclose(controller.stiffness, 100.0, atol=1e-6)
+    assert controller.status.counters["accepted"] == 5, "the same messages again are no new ones"
+    messages.set_pose(position, quaternion, 0.02)
+    controller.update(HOME, REST, REST, 0.02, messages, DT)
+    assert controller.status.counters["accepted"] == 6
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_every_controller_holds_the_weight_of_an_arm_at_rest(arm, messages, name):
+    cls, params_cls = CONTROLLERS[name]
+    controller = cls(arm, params_cls(arm))
+    controller.reset(HOME, REST, arm.gravity(HOME), 0.0)
+    for tick in range(10):
+        tau = controller.update(HOME, REST, REST, tick * DT, messages, DT)
+        np.testing.assert_allclose(tau, arm.gravity(HOME), atol=1e-9)
+    np.testing.assert_allclose(controller.tracked[0], arm.placement(HOME)[0], atol=1e-12)
+    np.testing.assert_allclose(controller.wrench, 0.0, atol=1e-6)
+    np.testing.assert_allclose(controller.tau_external, 0.0, atol=1e-6)
+
+
+def test_a_sensors_wrench_is_turned_into_the_axes_of_the_base(arm, params, messages):
+    controller = CartesianImpedance(arm, params)
+    controller.reset(HOME, REST, arm.gravity(HOME), 0.0)
+    wrench = np.array([1.0, -2.0, 3.0, 0.1, 0.2, -0.3])
+    controller.update(HOME, REST, REST, 0.0, messages, DT, wrench=wrench)
+    R = Rotation.from_quat(arm.placement(HOME)[1])
+    np.testing.assert_allclose(controller.wrench, np.concatenate([R.apply(wrench[:3]), R.apply(wrench[3:])]), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_parameters_can_be_read_back_and_changed_while_running(arm, messages, name):
+    cls, params_cls = CONTROLLERS[name]
+    params = params_cls(arm)
+    for parameter in parameter_names(params_cls):
+        value = getattr(params, parameter)
+        setattr(params, parameter, value)
+        np.testing.assert_array_equal(getattr(params, parameter), value, err_msg=parameter)
+    controller = cls(arm, params)
+    params.payload_mass = 1.5
+    assert controller.params.payload_mass == 0.0, "a controller has its own copy"
+    controller.set_params(params)
+    assert controller.params.payload_mass == 1.5
+    params.smoothing_time = -1.0
+    with pytest.raises(ValueError, match="'smoothing_time' is -1"):
+        controller.set_params(params)
+    assert controller.params.smoothing_time > 0
+
+
+def test_mistakes_raise_one_line(arm, robot, params, messages):
     with pytest.raises(ValueError, match=r"q has 6 values, the arm has 7 joints"):
         arm.placement(np.zeros(6))
     with pytest.raises(ValueError, match=r"no joint 'elbow'; it has: .*fr3_joint1"):
         ArmModel(robot.urdf_xml, ["elbow", *robot.joints[1:]], robot.tool_frame)
     with pytest.raises(ValueError, match=r"no frame 'hand'; it has: .*fr3_hand_tcp"):
         ArmModel(robot.urdf_xml, list(robot.joints), "hand")
+    with pytest.raises(ValueError, match="armature has 1 values for 7 joints"):
+        ArmModel(robot.urdf_xml, list(robot.joints), robot.tool_frame, [0.1])
+    with pytest.raises(ValueError, match=r"1 to 64 times"):
+        messages.set_chunk(np.zeros(65), np.zeros((65, 3)), np.zeros((65, 4)), 0.0)
+    with pytest.raises(ValueError, match=r"'nullspace' is 'null'; it must be one of: none, kinematic, dynamic"):
+        params.nullspace = "null"
     params.smoothing_time = -0.5
     with pytest.raises(ValueError, match=r"'smoothing_time' is -0\.5; it must be > 0 seconds"):
-        params.validate(7)
+        params.validate(arm)
     with pytest.raises(ValueError, match="smoothing_time"):
         CartesianImpedance(arm, params)
+    assert _core.MAX_JOINTS == 8

@@ -2,14 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <limits>
-
-#include "arms.hpp"
+#include "fixtures.hpp"
 
 namespace crisp_control::test {
 namespace {
-
-constexpr double kDt = 1e-3;
 
 JointVector all(double value) { return JointVector::Constant(7, value); }
 
@@ -66,7 +62,7 @@ TEST_F(TorqueLimiterTest, EachJointHasItsOwnLimits) {
 
 TEST_F(TorqueLimiterTest, KeepsTheLastTorqueIfThereIsNoNumber) {
   limiter.reset(all(5.0));
-  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (const double bad : {kNan, kInfinity}) {
     JointVector wanted = all(5.5);
     wanted[3] = bad;
     EXPECT_EQ(apply(wanted), all(5.0));
@@ -78,6 +74,21 @@ TEST_F(TorqueLimiterTest, KeepsTheLastTorqueIfThereIsNoNumber) {
 TEST_F(TorqueLimiterTest, AMeasuredTorqueOutsideTheLimitsComesBackAtOnce) {
   limiter.reset(all(80.0));
   EXPECT_EQ(apply(all(49.9)), all(50.0));
+}
+
+TEST_F(TorqueLimiterTest, APreviewLimitsButIsNotTakenAsApplied) {
+  limiter.reset(all(0.0));
+  for (int i = 0; i < 5; ++i) {
+    JointVector tau = all(100.0);
+    limiter.preview(tau, all(50.0), all(1000.0), kDt);
+    EXPECT_EQ(tau, all(1.0));
+  }
+  EXPECT_EQ(limiter.counters().clamped + limiter.counters().rate_limited, 0u) << "counted when applied";
+  EXPECT_EQ(apply(all(0.5)), all(0.5));
+  EXPECT_EQ(limiter.counters().clamped, 1u) << "the preview of the same tick";
+  EXPECT_EQ(limiter.counters().rate_limited, 1u);
+  EXPECT_EQ(apply(all(0.5)), all(0.5));
+  EXPECT_EQ(limiter.counters().clamped, 1u);
 }
 
 }  // namespace

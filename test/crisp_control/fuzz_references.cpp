@@ -1,0 +1,354 @@
+// Fuzzing the controllers: any bytes are a sequence of ticks, and what leaves a controller is checked after each.
+//
+// LLVMFuzzerTestOneInput is libFuzzer's entry point: clang++ -fsanitize=fuzzer,address,undefined
+// -DSTEADYHAND_LIBFUZZER. Without libFuzzer the main() below mutates inputs by itself:
+//   fuzz_references SECONDS [SEED]   tries inputs for that long; a failing one is left in fuzz_failure.bin
+//   fuzz_references FILE             replays one input
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+
+#include "fixtures.hpp"
+
+namespace crisp_control::test {
+namespace {
+
+#define CHECK(condition)                                                                       \
+  do {                                                                                         \
+    if (!(condition)) {                                                                        \
+      std::cerr << __FILE__ << ':' << __LINE__ << ": does not hold: " #condition << std::endl; \
+      std::abort();                                                                            \
+    }                                                                                          \
+  } while (false)
+
+/// Numbers out of bytes; zeros when they have run out.
+class Bytes {
+ public:
+  Bytes(const std::uint8_t* data, std::size_t size) : data_(data), left_(size) {}
+  bool empty() const { return left_ == 0; }
+  template <typename T>
+  T take() {
+    T value{};
+    const std::size_t size = std::min(sizeof(T), left_);
+    std::memcpy(&value, data_, size);
+    data_ += size;
+    left_ -= size;
+    return value;
+  }
+  std::uint8_t byte() { return take<std::uint8_t>(); }
+  /// Mostly within `scale` of `around`, at times any bit pattern.
+  double number(double around, double scale) {
+    const std::uint8_t kind = byte();
+    if (kind < 8) return take<double>();
+    return around + scale * take<std::int16_t>() / 32768.0;
+  }
+  template <typename Vector>
+  Vector vector(const Vector& around, double scale) {
+    Vector out = around;
+    for (auto& value : out) value = number(value, scale);
+    return out;
+  }
+
+ private:
+  const std::uint8_t* data_;
+  std::size_t left_;
+};
+
+/// One controller of each kind with two sets of parameters to change between; made once, as making them takes long.
+struct Subject {
+  std::unique_ptr<Controller> pristine;
+  std::function<void(Controller&, bool)> set_params;
+  JointVector limit[2], rate[2];
+  double tank_maximum[2];
+};
+
+template <typename C, typename Params>
+Subject subject(const ArmModel& model, const Params& params) {
+  Params other = params;
+  other.smoothing_time *= 0.1;
+  other.torque_limit *= 0.5;
+  other.torque_rate_limit *= 0.3;
+  other.payload_mass = 1.0;
+  other.gate.hold_after = 0.01;
+  other.gate.damp_after = 0.02;
+  other.tank = {0.5, 0.0, 1.0, 0.0};
+  other.reflex.recover_after = 0.01;
+  other.barrier.workspace_upper = {0.6, 0.4, 0.8};
+  other.barrier.workspace_planes = HalfSpaces::Zero(1, 4);
+  other.barrier.workspace_planes.row(0) << 0.0, 0.0, 1.0, 0.1;
+  params.validate(model);
+  other.validate(model);
+  return {std::make_unique<C>(model, params),
+          [params, other](Controller& c, bool second) { static_cast<C&>(c).set_params(second ? other : params); },
+          {params.torque_limit, other.torque_limit},
+          {params.torque_rate_limit, other.torque_rate_limit},
+          {params.tank.maximum, other.tank.maximum}};
+}
+
+const std::vector<Subject>& subjects() {
+  static const std::vector<Subject> all = [] {
+    const ArmModel arm = fr3(), turning = make_chain(8, "continuous").model(0.1);
+    std::vector<Subject> out;
+    CartesianImpedanceParams operational(arm);
+    operational.operational_space = operational.tool_axes = true;
+    operational.nullspace = Nullspace::kDynamic;
+    GravityCompensationParams guided(arm);
+    guided.guide = Guide::kAxis;
+    guided.hold_orientation = true;
+    out.push_back(subject<CartesianImpedance>(arm, CartesianImpedanceParams(arm)));
+    out.push_back(subject<CartesianImpedance>(arm, operational));
+    out.push_back(subject<CartesianAdmittance>(arm, CartesianAdmittanceParams(arm)));
+    out.push_back(subject<JointImpedance>(arm, JointImpedanceParams(arm)));
+    out.push_back(subject<JointImpedance>(turning, JointImpedanceParams(turning)));
+    out.push_back(subject<GravityCompensation>(arm, guided));
+    out.push_back(subject<TorqueFeedback>(arm, TorqueFeedbackParams(arm)));
+    return out;
+  }();
+  return all;
+}
+
+/// Changes some of the references, each field to anything at all.
+class ReferenceSource {
+ public:
+  explicit ReferenceSource(Bytes& bytes) : bytes_(bytes) {}
+  void change(References& references, const Pose& tool, const JointVector& q, double now) {
+    const std::uint8_t kinds = bytes_.byte();
+    if (kinds & 1) references.pose = {pose(tool), decision(references.pose.decision, now)};
+    if (kinds & 2) change(references.chunk, tool, now);
+    if (kinds & 4) references.joint = {joints(q), joints(0.0 * q), decision(references.joint.decision, now)};
+    if (kinds & 8) {
+      references.wrench = {bytes_.vector(Vector6(Vector6::Zero()), 60.0), decision(references.wrench.decision, now)};
+    }
+    if (kinds & 16) {
+      const Vector6 middle = Vector6::Constant(1000.0);
+      references.stiffness = {bytes_.vector(middle, 1100.0), decision(references.stiffness.decision, now)};
+    }
+  }
+
+ private:
+  Decision decision(const Decision& last, double now) {
+    const std::uint8_t kind = bytes_.byte();
+    return {bytes_.number(now, kind & 1 ? 0.01 : 3.0), kind < 8 ? bytes_.take<std::uint64_t>() : last.sequence + 1};
+  }
+  Pose pose(const Pose& around) {
+    Pose out{bytes_.vector(around.position, 0.3), around.orientation};
+    const Vector3 turn = bytes_.vector(Vector3(Vector3::Zero()), 1.0);
+    if (turn.allFinite() && turn.norm() < 10.0) out.orientation = exp3(turn) * around.orientation;
+    if (bytes_.byte() < 16) out.orientation.coeffs() = bytes_.vector(Eigen::Vector4d(out.orientation.coeffs()), 1.0);
+    return out;
+  }
+  JointVector joints(const JointVector& around) {
+    const std::uint8_t size = bytes_.byte();
+    JointVector out = around;
+    if (size < 32) out = JointVector::Zero(size % (kMaxJoints + 1));
+    return bytes_.vector(out, 1.0);
+  }
+  void change(PoseChunk& chunk, const Pose& tool, double now) {
+    const std::uint8_t kind = bytes_.byte();
+    chunk.size = kind < 16 ? bytes_.take<int>() : kind % (PoseChunk::kCapacity + 1);
+    double time = bytes_.number(now, 0.5);
+    for (int i = 0; i < PoseChunk::kCapacity && !bytes_.empty() && i < chunk.size; ++i) {
+      chunk.poses[i] = {bytes_.byte() < 64 ? pose(tool) : tool, time};
+      time += bytes_.number(0.1, 0.11);
+    }
+    chunk.decision = decision(chunk.decision, now);
+  }
+
+  Bytes& bytes_;
+};
+
+ArmState next_state(Bytes& bytes, const ArmState& last, double now) {
+  ArmState state = last;
+  state.time = now;
+  const std::uint8_t kind = bytes.byte();
+  const int n = static_cast<int>(last.q.size());
+  state.dq = bytes.vector(JointVector(JointVector::Zero(n)), kind < 8 ? 100.0 : 0.5);
+  for (int i = 0; i < n; ++i) state.q[i] += std::isfinite(state.dq[i]) ? kDt * state.dq[i] : 0.0;
+  if (kind == 0) state.q = bytes.vector(state.q, 1.0);
+  if (kind == 1) state.time = bytes.number(now, 10.0);
+  if (kind == 2) state.q.resize(bytes.byte() % (kMaxJoints + 1));
+  if (kind == 3) state.dq.resize(bytes.byte() % (kMaxJoints + 1));
+  state.has_wrench = kind & 16;
+  if (state.has_wrench) state.wrench = bytes.vector(Vector6(Vector6::Zero()), 40.0);
+  return state;
+}
+
+std::vector<std::uint64_t> counters(const ControllerStatus& s) {
+  const GateCounters& r = s.reference;
+  return {s.ticks,
+          s.error_clipped,
+          s.tank_limited,
+          s.reflex_trips,
+          s.bad_state,
+          r.accepted,
+          r.not_finite,
+          r.not_unit_quaternion,
+          r.wrong_size,
+          r.out_of_range,
+          r.not_increasing,
+          r.jump,
+          r.from_the_future,
+          r.older_than_last,
+          r.expired,
+          s.barrier.joint,
+          s.barrier.workspace,
+          s.torque.clamped,
+          s.torque.rate_limited,
+          s.torque.not_finite};
+}
+
+/// What holds after every tick, whatever came in.
+class Invariants {
+ public:
+  Invariants(const Controller& controller, const JointVector& tau) : controller_(controller), tau_(tau) {
+    counters_ = counters(controller.status());
+  }
+  void check(const JointVector& tau, const Subject& subject, bool second, double dt) {
+    const JointVector &limit = subject.limit[second], &rate = subject.rate[second];
+    const ControllerStatus& status = controller_.status();
+    CHECK(tau.size() == tau_.size() && tau.allFinite());
+    const auto now = counters(status);
+    for (std::size_t i = 0; i < now.size(); ++i) CHECK(now[i] >= counters_[i]);
+    const bool kept = status.bad_state > bad_state_;
+    CHECK(!kept || tau == tau_);
+    for (int i = 0; i < tau.size() && !kept; ++i) {
+      CHECK(std::abs(tau[i]) <= limit[i]);
+      CHECK(std::abs(tau[i] - std::clamp(tau_[i], -limit[i], limit[i])) <= rate[i] * dt * (1.0 + 1e-9) + 1e-9);
+    }
+    CHECK(status.mode <= ReferenceMode::kReflex);
+    CHECK(status.tank_energy <= std::max(subject.tank_maximum[second], tank_));
+    const Pose& tracked = controller_.tracked();
+    CHECK(kept || (tracked.position.allFinite() && std::abs(tracked.orientation.norm() - 1.0) < 1e-6));
+    CHECK(kept || controller_.wrench().allFinite());
+    counters_ = now;
+    bad_state_ = status.bad_state;
+    tank_ = status.tank_energy;
+    tau_ = tau;
+  }
+
+ private:
+  const Controller& controller_;
+  JointVector tau_;
+  std::vector<std::uint64_t> counters_;
+  std::uint64_t bad_state_ = 0;
+  double tank_ = 1e9;
+};
+
+/// Good inputs for half a second after all that: it must be there again.
+void expect_recovery(Controller& controller, ArmState state, const JointVector& q) {
+  const JointVector zero = JointVector::Zero(q.size());
+  const double time = std::isfinite(state.time) && std::abs(state.time) < 1e6 ? state.time : 0.0;
+  state = {q, zero, zero, time};
+  for (int i = 0; i < 50; ++i) {
+    state.time += 0.01;
+    controller.update(state, {}, 0.01);
+  }
+  const auto stuck = controller.status().torque.not_finite;
+  controller.update(state, {}, 0.01);
+  CHECK(controller.status().torque.not_finite == stuck);
+  CHECK(controller.tau_external().allFinite() && controller.wrench().allFinite());
+  CHECK(controller.tracked().position.allFinite());
+}
+
+}  // namespace
+}  // namespace crisp_control::test
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace crisp_control;
+  using namespace crisp_control::test;
+  Bytes bytes(data, size);
+  const Subject& subject = subjects()[bytes.byte() % subjects().size()];
+  const auto controller = subject.pristine->clone();
+  const int n = controller->model().n();
+  const JointVector q = n == 7 ? fr3_home() : JointVector(JointVector::Constant(n, 0.3));
+  ArmState state{q, JointVector::Zero(n), JointVector::Zero(n), 100.0};
+  controller->reset(state);
+  Invariants invariants(*controller, JointVector::Zero(n));
+  ReferenceSource source(bytes);
+  References references;
+  bool second = false;
+  for (double now = 100.0; !bytes.empty() && now < 101.0; now += kDt) {
+    const std::uint8_t event = bytes.byte();
+    if (event < 32) subject.set_params(*controller, second = event & 1);
+    const double dt = event == 255 ? bytes.number(kDt, 1.0) : kDt;
+    const Pose tool = controller->terms().T_base_ee;
+    source.change(references, tool, q, now);
+    const ArmState sent = next_state(bytes, state, now);
+    invariants.check(controller->update(sent, references, dt), subject, second, dt);
+    if (sent.q.size() == n && sent.q.allFinite() && sent.q.norm() < 20.0) state.q = sent.q;
+  }
+  state.time = 200.0;
+  expect_recovery(*controller, state, q);
+  return 0;
+}
+
+#ifndef STEADYHAND_LIBFUZZER
+namespace {
+
+using Input = std::vector<std::uint8_t>;
+
+/// Random bytes, splices of what came before, and small changes of it: the same for the same seed.
+class Mutator {
+ public:
+  explicit Mutator(unsigned seed) : rng_(seed) {}
+  Input next() {
+    Input input;
+    if (corpus_.empty() || below(3) == 0) {
+      input.resize(1 + below(4000));
+      for (auto& byte : input) byte = static_cast<std::uint8_t>(rng_());
+    } else {
+      const Input &head = corpus_[below(corpus_.size())], &tail = corpus_[below(corpus_.size())];
+      input.assign(head.begin(), head.begin() + static_cast<std::ptrdiff_t>(below(head.size() + 1)));
+      input.insert(input.end(), tail.begin() + static_cast<std::ptrdiff_t>(below(tail.size())), tail.end());
+      for (std::size_t i = below(20); i > 0; --i) input[below(input.size())] = kSpecial[below(std::size(kSpecial))];
+      input.resize(std::min<std::size_t>(input.size(), 8000));
+    }
+    if (corpus_.size() < 200)
+      corpus_.push_back(input);
+    else
+      corpus_[below(corpus_.size())] = input;
+    return input;
+  }
+
+ private:
+  static constexpr std::uint8_t kSpecial[] = {0, 1, 2, 3, 7, 16, 31, 127, 128, 240, 248, 254, 255};
+  std::size_t below(std::size_t limit) { return rng_() % limit; }
+  std::mt19937_64 rng_;
+  std::vector<Input> corpus_;
+};
+
+void write(const Input& input, const std::filesystem::path& path) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return std::cerr << "usage: fuzz_references SECONDS [SEED] | FILE\n", 2;
+  if (std::filesystem::is_regular_file(argv[1])) {
+    std::ifstream file(argv[1], std::ios::binary);
+    const Input input{std::istreambuf_iterator<char>(file), {}};
+    return LLVMFuzzerTestOneInput(input.data(), input.size());
+  }
+  const double seconds = std::stod(argv[1]);
+  const unsigned seed = argc > 2 ? static_cast<unsigned>(std::stoul(argv[2])) : std::random_device{}();
+  // Written before it is tried: whatever ends the program leaves the input behind.
+  const auto path = std::filesystem::absolute("fuzz_failure.bin");
+  std::cout << "seed " << seed << "; a failing input is left in " << path << ", replay it with: " << argv[0] << ' '
+            << path << std::endl;
+  Mutator mutator(seed);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  std::uint64_t tried = 0;
+  for (; std::chrono::steady_clock::now() < end; ++tried) {
+    const Input input = mutator.next();
+    write(input, path);
+    LLVMFuzzerTestOneInput(input.data(), input.size());
+  }
+  std::filesystem::remove(path);
+  std::cout << tried << " inputs, none failed" << std::endl;
+}
+#endif
