@@ -65,8 +65,6 @@ class CartesianImpedance(Law):
             self._stiffness_target = requests.stiffness.stiffness
         if gate.wrench(requests.wrench, time, p):
             self._wrench_target = requests.wrench.wrench
-        if gate.mode(time, p, "wrench") != Mode.TRACK:
-            self._wrench_target = np.zeros(6)
         if gate.joints(requests.joint, "posture", q, time, p, self.terms.short_way):
             self._posture = requests.joint.q
 
@@ -79,6 +77,8 @@ class CartesianImpedance(Law):
         p, J = self.p, self.terms.J
         inertia_matters = p.operational_space or p.nullspace == "dynamic"
         self._inertia = self.tool_inertia() if inertia_matters else np.eye(6)
+        if self.gate.mode(time, p, "wrench") != Mode.TRACK:
+            self._wrench_target = np.zeros(6)
         if self._chunk:
             self.interpolator.walk.stay(self._chunk.at(time + p.smoothing_time))
         self.interpolator.step(dt, p.smoothing_time)

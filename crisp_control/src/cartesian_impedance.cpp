@@ -96,7 +96,6 @@ void CartesianImpedance::take(const ArmState& state, const References& reference
   }
   if (gate_.accept(references.wrench, params_.wrench_maximum, now, params_.gate))
     wrench_target_ = references.wrench.wrench;
-  if (gate_.mode(now, params_.gate, Channel::kWrench) != ReferenceMode::kTrack) wrench_target_.setZero();
   if (gate_.accept(references.joint, Channel::kPosture, state.q, model_.q_lower(), model_.q_upper(), now,
                    params_.gate)) {
     q_posture_ = references.joint.q;
@@ -106,6 +105,8 @@ void CartesianImpedance::take(const ArmState& state, const References& reference
 Pose CartesianImpedance::comply(const Pose& reference, double) noexcept { return reference; }
 
 void CartesianImpedance::interpolate(double now, double dt) noexcept {
+  // Also while nothing is taken: in a reflex nobody may go on pushing either.
+  if (gate_.mode(now, params_.gate, Channel::kWrench) != ReferenceMode::kTrack) wrench_target_.setZero();
   // The filter delays by smoothing_time; a chunk knows the future, so it is asked for that much later.
   if (on_chunk_) interpolator_.set_target(chunk_.at(now + params_.smoothing_time));
   interpolator_.step(dt, params_.smoothing_time);

@@ -1,6 +1,7 @@
 #include "crisp_control/controller.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "require.hpp"
 
@@ -12,9 +13,14 @@ constexpr double kDefaultTorqueRate = 1000.0;  // Nm/s: the FR3's own limit, and
 constexpr double kGramDamping = 1e-6;          // only matters within about a milliradian of a singular posture
 constexpr double kLongestTick = 1.0;           // s; after a longer one nothing is known about the arm
 
+// Absurd numbers count as none: once in the observer's integral they would stay there.
+constexpr double kAbsurdPosition = 1e6;  // rad
+constexpr double kAbsurdVelocity = 1e3;  // rad/s
+
 bool usable(const ArmState& state, int joints) noexcept {
   return state.q.size() == joints && state.dq.size() == joints && state.q.allFinite() && state.dq.allFinite() &&
-         std::isfinite(state.time);
+         std::isfinite(state.time) && state.q.cwiseAbs().maxCoeff() < kAbsurdPosition &&
+         state.dq.cwiseAbs().maxCoeff() < kAbsurdVelocity;
 }
 
 }  // namespace
@@ -52,6 +58,8 @@ void ControllerParams::validate(const ArmModel& model) const {
   require_positive(barrier.velocity_fraction, "velocity_fraction", "of the limit");
   require_positive(barrier.rate, "barrier_rate", "1/s");
   require_not_negative(barrier.workspace_margin, "workspace_margin", "metres");
+  require((barrier.workspace_lower.array() < std::numeric_limits<double>::infinity()).all(), "workspace_lower",
+          barrier.workspace_lower, "3 numbers (m; -.inf: no limit)");
   const Vector3 room = barrier.workspace_upper - barrier.workspace_lower;
   require((room.array() > 2.0 * barrier.workspace_margin).all(), "workspace_upper", barrier.workspace_upper,
           "above workspace_lower by more than twice workspace_margin (m)");

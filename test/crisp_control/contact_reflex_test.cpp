@@ -114,10 +114,10 @@ TEST_F(ReflexInTheLoopTest, AFeedForwardThatNobodyRenewsGoesInAReflexToo) {
   renew(references.wrench, 0.0);
   push(controller, force(60), 0.3);
   ASSERT_EQ(controller.status().mode, ReferenceMode::kReflex);
-  push(controller, force(0), 3.0);
+  push(controller, force(0), 10.0);  // soft as it is, the arm takes seconds to come back
   ASSERT_EQ(controller.status().mode, ReferenceMode::kReflex);
   const Vector6 wrench = tool_wrench(plant, plant.state.tau - plant.terms().gravity - plant.terms().coriolis);
-  EXPECT_LT(wrench.norm(), 0.5) << "whoever asked for 30 N has been silent for three seconds";
+  EXPECT_LT(wrench.norm(), 0.5) << "whoever asked for 30 N has been silent for ten seconds";
 }
 
 TEST_F(ReflexInTheLoopTest, AHandGuidedArmHasNoReflex) {

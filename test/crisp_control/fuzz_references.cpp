@@ -1,15 +1,11 @@
 // Fuzzing the controllers: any bytes are a sequence of ticks, and what leaves a controller is checked after each.
 //
-// LLVMFuzzerTestOneInput is libFuzzer's entry point: clang++ -fsanitize=fuzzer,address,undefined
-// -DSTEADYHAND_LIBFUZZER. Without libFuzzer the main() below mutates inputs by itself:
-//   fuzz_references SECONDS [SEED]   tries inputs for that long; a failing one is left in fuzz_failure.bin
-//   fuzz_references FILE             replays one input
-#include <chrono>
+// LLVMFuzzerTestOneInput is libFuzzer's entry point: with clang++ -fsanitize=fuzzer,address,undefined it brings its own
+// main(). fuzz_main.cpp is one for compilers without it.
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
+#include <sstream>
 
 #include "fixtures.hpp"
 
@@ -200,6 +196,11 @@ std::vector<std::uint64_t> counters(const ControllerStatus& s) {
           s.torque.not_finite};
 }
 
+/// What the inputs reached, to be read by whoever doubts that they reach anything.
+struct Reached {
+  std::uint64_t ticks = 0, accepted = 0, modes[4] = {};
+} reached;
+
 /// What holds after every tick, whatever came in.
 class Invariants {
  public:
@@ -219,13 +220,16 @@ class Invariants {
       CHECK(std::abs(tau[i] - std::clamp(tau_[i], -limit[i], limit[i])) <= rate[i] * dt * (1.0 + 1e-9) + 1e-9);
     }
     CHECK(status.mode <= ReferenceMode::kReflex);
-    CHECK(status.tank_energy <= std::max(subject.tank_maximum[second], tank_));
+    CHECK(kept || status.tank_energy <= std::max(subject.tank_maximum[second], tank_));
     const Pose& tracked = controller_.tracked();
     CHECK(kept || (tracked.position.allFinite() && std::abs(tracked.orientation.norm() - 1.0) < 1e-6));
     CHECK(kept || controller_.wrench().allFinite());
+    ++reached.ticks;
+    ++reached.modes[static_cast<int>(status.mode)];
+    reached.accepted += status.reference.accepted - std::min(status.reference.accepted, counters_[5]);
     counters_ = now;
     bad_state_ = status.bad_state;
-    tank_ = status.tank_energy;
+    if (!kept) tank_ = status.tank_energy;
     tau_ = tau;
   }
 
@@ -256,6 +260,14 @@ void expect_recovery(Controller& controller, ArmState state, const JointVector& 
 }  // namespace
 }  // namespace crisp_control::test
 
+std::string fuzzing_reached() {
+  using crisp_control::test::reached;
+  std::ostringstream out;
+  out << reached.ticks << " ticks, " << reached.accepted << " references accepted; tracking " << reached.modes[0]
+      << ", holding " << reached.modes[1] << ", damping " << reached.modes[2] << ", in the reflex " << reached.modes[3];
+  return out.str();
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace crisp_control;
   using namespace crisp_control::test;
@@ -284,71 +296,3 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   expect_recovery(*controller, state, q);
   return 0;
 }
-
-#ifndef STEADYHAND_LIBFUZZER
-namespace {
-
-using Input = std::vector<std::uint8_t>;
-
-/// Random bytes, splices of what came before, and small changes of it: the same for the same seed.
-class Mutator {
- public:
-  explicit Mutator(unsigned seed) : rng_(seed) {}
-  Input next() {
-    Input input;
-    if (corpus_.empty() || below(3) == 0) {
-      input.resize(1 + below(4000));
-      for (auto& byte : input) byte = static_cast<std::uint8_t>(rng_());
-    } else {
-      const Input &head = corpus_[below(corpus_.size())], &tail = corpus_[below(corpus_.size())];
-      input.assign(head.begin(), head.begin() + static_cast<std::ptrdiff_t>(below(head.size() + 1)));
-      input.insert(input.end(), tail.begin() + static_cast<std::ptrdiff_t>(below(tail.size())), tail.end());
-      for (std::size_t i = below(20); i > 0; --i) input[below(input.size())] = kSpecial[below(std::size(kSpecial))];
-      input.resize(std::min<std::size_t>(input.size(), 8000));
-    }
-    if (corpus_.size() < 200)
-      corpus_.push_back(input);
-    else
-      corpus_[below(corpus_.size())] = input;
-    return input;
-  }
-
- private:
-  static constexpr std::uint8_t kSpecial[] = {0, 1, 2, 3, 7, 16, 31, 127, 128, 240, 248, 254, 255};
-  std::size_t below(std::size_t limit) { return rng_() % limit; }
-  std::mt19937_64 rng_;
-  std::vector<Input> corpus_;
-};
-
-void write(const Input& input, const std::filesystem::path& path) {
-  std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc < 2) return std::cerr << "usage: fuzz_references SECONDS [SEED] | FILE\n", 2;
-  if (std::filesystem::is_regular_file(argv[1])) {
-    std::ifstream file(argv[1], std::ios::binary);
-    const Input input{std::istreambuf_iterator<char>(file), {}};
-    return LLVMFuzzerTestOneInput(input.data(), input.size());
-  }
-  const double seconds = std::stod(argv[1]);
-  const unsigned seed = argc > 2 ? static_cast<unsigned>(std::stoul(argv[2])) : std::random_device{}();
-  // Written before it is tried: whatever ends the program leaves the input behind.
-  const auto path = std::filesystem::absolute("fuzz_failure.bin");
-  std::cout << "seed " << seed << "; a failing input is left in " << path << ", replay it with: " << argv[0] << ' '
-            << path << std::endl;
-  Mutator mutator(seed);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  std::uint64_t tried = 0;
-  for (; std::chrono::steady_clock::now() < end; ++tried) {
-    const Input input = mutator.next();
-    write(input, path);
-    LLVMFuzzerTestOneInput(input.data(), input.size());
-  }
-  std::filesystem::remove(path);
-  std::cout << tried << " inputs, none failed" << std::endl;
-}
-#endif

@@ -71,9 +71,10 @@ def bounds(controller: str):
 @pytest.mark.parametrize("controller", schema.CONTROLLERS)
 def test_the_core_refuses_just_beyond_every_bound(controller, arm):
     for name, kind, bound in bounds(controller):
-        limit = getattr(CONTROLLERS[controller][1](arm), bound) if isinstance(bound, str) else float(bound)
-        beyond = math.nextafter(limit, math.inf if kind == "at_most" else -math.inf)
+        limits = getattr(CONTROLLERS[controller][1](arm), bound) if isinstance(bound, str) else float(bound)
         for index in numbers_of(getattr(CONTROLLERS[controller][1](arm), name)):
+            limit = float(limits if np.ndim(limits) == 0 else limits[index])
+            beyond = math.nextafter(limit, math.inf if kind == "at_most" else -math.inf)
             outside = limit if kind == "above" else beyond
             with pytest.raises(ValueError, match=f"'{name}'"):
                 changed(controller, arm, name, index, outside).validate(arm)
