@@ -2,6 +2,7 @@
 #pragma once
 
 #include <controller_interface/chainable_controller_interface.hpp>
+#include <controller_interface/controller_interface.hpp>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,27 +21,19 @@ using controller_interface::CallbackReturn;
 /// Lifecycle, interfaces, topics and parameters around one crisp_control::Controller.
 ///
 /// The loop (on_activate, update, on_deactivate) neither locks, allocates, throws nor logs: topics and parameters reach
-/// it through mailboxes, and what it has to tell leaves through one. Exports the external joint torques as state
-/// interfaces `<node>/<joint>/external_torque`.
-class ControllerPlugin : public controller_interface::ChainableControllerInterface {
+/// it through mailboxes, and what it has to tell leaves through one. Interface: the kind of plug-in, see below.
+template <typename Interface>
+class ControllerPlugin : public Interface {
  public:
   CallbackReturn on_init() final;
   CallbackReturn on_configure(const rclcpp_lifecycle::State& previous) final;
-  CallbackReturn on_activate(const rclcpp_lifecycle::State& previous) final;
+  CallbackReturn on_activate(const rclcpp_lifecycle::State& previous) override;
   CallbackReturn on_deactivate(const rclcpp_lifecycle::State& previous) final;
   CallbackReturn on_cleanup(const rclcpp_lifecycle::State& previous) final;
   controller_interface::InterfaceConfiguration command_interface_configuration() const final;
   controller_interface::InterfaceConfiguration state_interface_configuration() const final;
 
  protected:
-  controller_interface::return_type update_reference_from_subscribers(const rclcpp::Time& time,
-                                                                      const rclcpp::Duration& period) final;
-  controller_interface::return_type update_and_write_commands(const rclcpp::Time& time,
-                                                              const rclcpp::Duration& period) final;
-  std::vector<hardware_interface::CommandInterface::SharedPtr> on_export_reference_interfaces_list() final;
-  std::vector<hardware_interface::StateInterface::SharedPtr> on_export_state_interfaces_list() final;
-  bool on_set_chained_mode(bool chained) final;
-
   /// What the loop needs besides the core's parameters.
   struct Live {
     double sensor_timeout = 0.0;  ///< s
@@ -62,18 +55,25 @@ class ControllerPlugin : public controller_interface::ChainableControllerInterfa
   /// In the loop: takes what came, if anything did.
   virtual void adopt(crisp_control::Controller& core, Live& live) noexcept = 0;
 
+  /// The loop's: what topics ask.
+  void take_topics() noexcept;
+  /// One tick of the loop.
+  controller_interface::return_type tick(double dt) noexcept;
+
+  Settings settings_;
+  std::unique_ptr<crisp_control::Controller> core_;
+  rclcpp::Clock::SharedPtr clock_;
+  crisp_control::References references_;  // the loop's
+
  private:
   void configure();
   rcl_interfaces::msg::SetParametersResult judge(const std::vector<rclcpp::Parameter>& proposed);
-  void take_chained(double now) noexcept;
   void take_sensor(double now) noexcept;
   controller_interface::return_type judge_hardware(bool written, bool bad_state, double dt) noexcept;
-  std::vector<std::string> reference_names() const;
 
   std::mutex off_loop_;  // between callbacks of the node and lifecycle transitions; the loop never takes it
   rclcpp::node_interfaces::OnSetParametersCallbackHandle::SharedPtr before_set_;
   rclcpp::node_interfaces::PostSetParametersCallbackHandle::SharedPtr after_set_;
-  Settings settings_;
   std::unique_ptr<const crisp_control::ArmModel> model_;  // for checks, off the loop
   std::shared_ptr<Targets> targets_;
   std::shared_ptr<Outputs> outputs_;
@@ -81,16 +81,38 @@ class ControllerPlugin : public controller_interface::ChainableControllerInterfa
   std::shared_ptr<Mailbox<Snapshot>> snapshots_ = std::make_shared<Mailbox<Snapshot>>();
 
   // The loop's.
-  std::unique_ptr<crisp_control::Controller> core_;
-  rclcpp::Clock::SharedPtr clock_;
   crisp_control::ArmState state_;
-  crisp_control::References references_;
   SensorWrench sensor_;
   Live live_;
   Snapshot snapshot_;
-  std::uint64_t chained_sequence_ = 0;
   int failed_writes_ = 0;       // in a row
   double without_state_ = 0.0;  // s in a row
+};
+
+/// A controller that takes references, from topics or from another controller.
+class ChainablePlugin : public ControllerPlugin<controller_interface::ChainableControllerInterface> {
+ public:
+  CallbackReturn on_activate(const rclcpp_lifecycle::State& previous) final;
+
+ protected:
+  controller_interface::return_type update_reference_from_subscribers(const rclcpp::Time& time,
+                                                                      const rclcpp::Duration& period) final;
+  controller_interface::return_type update_and_write_commands(const rclcpp::Time& time,
+                                                              const rclcpp::Duration& period) final;
+  std::vector<hardware_interface::CommandInterface::SharedPtr> on_export_reference_interfaces_list() final;
+  bool on_set_chained_mode(bool chained) final;
+
+ private:
+  std::vector<std::string> reference_names() const;
+  void take_chained() noexcept;
+
+  std::uint64_t chained_sequence_ = 0;
+};
+
+/// One that takes none: ros2_control wants something exported of those that can be chained.
+class PlainPlugin : public ControllerPlugin<controller_interface::ControllerInterface> {
+ public:
+  controller_interface::return_type update(const rclcpp::Time& time, const rclcpp::Duration& period) final;
 };
 
 }  // namespace steadyhand

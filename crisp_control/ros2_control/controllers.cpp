@@ -11,17 +11,21 @@
 
 namespace steadyhand {
 
+template <Takes kTakes>
+using PluginFor = std::conditional_t<kTakes == Takes::kNothing, PlainPlugin, ChainablePlugin>;
+
 /// The part of a plug-in that knows the types of its core and of its parameters.
 template <typename Core, typename Listener, Takes kTakes>
-class CorePlugin final : public ControllerPlugin {
+class CorePlugin final : public PluginFor<kTakes> {
   using CoreParams = std::remove_cvref_t<decltype(std::declval<const Core&>().params())>;
+  using Live = typename PluginFor<kTakes>::Live;
   struct Message {
     CoreParams params;
     Live live;
   };
 
   Takes takes() const noexcept override { return kTakes; }
-  void declare() override { listener_ = std::make_shared<Listener>(get_node()); }
+  void declare() override { listener_ = std::make_shared<Listener>(this->get_node()); }
   Settings settings() const override { return read_settings(listener_->get_params()); }
 
   std::unique_ptr<crisp_control::Controller> make_core(const crisp_control::ArmModel& model) override {
@@ -69,5 +73,5 @@ using TorqueFeedbackController =
 PLUGINLIB_EXPORT_CLASS(steadyhand::CartesianController, controller_interface::ChainableControllerInterface)
 PLUGINLIB_EXPORT_CLASS(steadyhand::CartesianAdmittanceController, controller_interface::ChainableControllerInterface)
 PLUGINLIB_EXPORT_CLASS(steadyhand::JointController, controller_interface::ChainableControllerInterface)
-PLUGINLIB_EXPORT_CLASS(steadyhand::GravityCompensationController, controller_interface::ChainableControllerInterface)
+PLUGINLIB_EXPORT_CLASS(steadyhand::GravityCompensationController, controller_interface::ControllerInterface)
 PLUGINLIB_EXPORT_CLASS(steadyhand::TorqueFeedbackController, controller_interface::ChainableControllerInterface)

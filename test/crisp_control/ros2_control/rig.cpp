@@ -34,7 +34,6 @@ CallbackReturn Rig::configure() {
   if (const auto result = plugin->on_configure({}); result != CallbackReturn::SUCCESS) return result;
   if (auto* chainable = dynamic_cast<controller_interface::ChainableControllerInterface*>(plugin.get())) {
     references = chainable->export_reference_interfaces();
-    chainable->export_state_interfaces();
   }
   std::vector<hardware_interface::LoanedCommandInterface> loaned_commands;
   for (const auto& name : plugin->command_interface_configuration().names) {

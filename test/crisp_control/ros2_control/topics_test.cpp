@@ -176,6 +176,21 @@ TEST(Topics, ASensorAwayFromTheToolIsMovedThere) {
   EXPECT_GT((at_tool.commanded() - without.commanded()).norm(), 0.5);
 }
 
+TEST(Topics, ASensorThatFallsSilentCountsNoMore) {
+  Rig silent("CartesianAdmittanceController"), speaking("CartesianAdmittanceController"),
+      without("CartesianAdmittanceController");
+  for (auto* rig : {&silent, &speaking, &without}) rig->start();
+  for (int i = 0; i < 600; ++i) {
+    for (auto* rig : {&silent, &speaking, &without}) {
+      const WrenchStamped message{{rig->stamp(), ""}, {{0.0, 20.0, 0.0}, {}}};
+      if (rig == &speaking || (rig == &silent && i < 100)) rig->publish("ft_sensor_wrench", message);
+      rig->tick(1);
+    }
+  }
+  const double still = (silent.commanded() - without.commanded()).norm();
+  EXPECT_LT(still, 0.5 * (speaking.commanded() - without.commanded()).norm());
+}
+
 TEST(Parameters, ReachTheLoopOrAreRefusedInTheCoresWords) {
   Rig rig("JointController", {{"friction", std::vector<double>(7, 0.0)}});
   rig.start().tick(50);

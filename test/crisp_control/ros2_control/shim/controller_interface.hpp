@@ -106,7 +106,7 @@ class ControllerInterfaceBase : public rclcpp_lifecycle::node_interfaces::Lifecy
   std::string urdf_;
 };
 
-using ControllerInterface = ControllerInterfaceBase;
+class ControllerInterface : public ControllerInterfaceBase {};
 
 class ChainableControllerInterface : public ControllerInterfaceBase {
  public:
@@ -119,9 +119,6 @@ class ChainableControllerInterface : public ControllerInterfaceBase {
   std::vector<hardware_interface::CommandInterface::SharedPtr> export_reference_interfaces() {
     return ordered_exported_reference_interfaces_ = on_export_reference_interfaces_list();
   }
-  std::vector<hardware_interface::StateInterface::SharedPtr> export_state_interfaces() {
-    return ordered_exported_state_interfaces_ = on_export_state_interfaces_list();
-  }
   bool set_chained_mode(bool chained) {
     if (on_set_chained_mode(chained)) chained_ = chained;
     return chained_ == chained;
@@ -130,13 +127,11 @@ class ChainableControllerInterface : public ControllerInterfaceBase {
 
  protected:
   virtual std::vector<hardware_interface::CommandInterface::SharedPtr> on_export_reference_interfaces_list() = 0;
-  virtual std::vector<hardware_interface::StateInterface::SharedPtr> on_export_state_interfaces_list() = 0;
   virtual bool on_set_chained_mode(bool chained) = 0;
   virtual return_type update_reference_from_subscribers(const rclcpp::Time&, const rclcpp::Duration&) = 0;
   virtual return_type update_and_write_commands(const rclcpp::Time&, const rclcpp::Duration&) = 0;
 
   std::vector<hardware_interface::CommandInterface::SharedPtr> ordered_exported_reference_interfaces_;
-  std::vector<hardware_interface::StateInterface::SharedPtr> ordered_exported_state_interfaces_;
 
  private:
   bool chained_ = false;
