@@ -7,6 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from steadyhand.crisp_control._core import References
 
+UNIT_MASS = np.full(6, 600.0)  # 1/s^2, stiffness of operational space control
+
 
 def repeat(bench: Bench, seconds: float, ask, period: float = 0.1) -> None:
     """Asks again every period, as a policy does."""
@@ -17,7 +19,7 @@ def repeat(bench: Bench, seconds: float, ask, period: float = 0.1) -> None:
 
 
 def test_operational_space_reaches_a_pose(rig, measured):
-    bench = rig.bench(operational_space=True, stiffness=np.full(6, 600.0))
+    bench = rig.bench(operational_space=True, stiffness=UNIT_MASS, stiffness_maximum=UNIT_MASS)
     goal = bench.start_position + np.array([0.04, 0.08, -0.05])
     turned = (Rotation.from_rotvec([0.1, 0.15, -0.2]) * Rotation.from_quat(bench.start_quaternion)).as_quat()
     repeat(bench, 6.0, lambda: bench.references.set_pose(goal, turned, bench.time))
@@ -31,7 +33,7 @@ def test_operational_space_reaches_a_pose(rig, measured):
 
 def test_operational_space_without_friction_is_exact_and_straight(frictionless, measured):
     """Decoupled by the tool's inertia: asked to go along y, the tool leaves the line by little."""
-    bench = frictionless.bench(operational_space=True, stiffness=np.full(6, 600.0))
+    bench = frictionless.bench(operational_space=True, stiffness=UNIT_MASS, stiffness_maximum=UNIT_MASS)
     goal = bench.start_position + np.array([0.0, 0.10, 0.0])
     trace = bench.record(4.0, lambda tick: bench.ask_pose(goal) if tick % 100 == 0 else None)
     off = np.linalg.norm((trace.position - bench.start_position)[:, [0, 2]], axis=1).max()

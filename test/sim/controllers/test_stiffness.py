@@ -77,7 +77,7 @@ def test_streamed_stiffness_is_the_one_felt(frictionless, measured):
 def test_operational_space_gives_way_by_force_over_mass_times_stiffness(name, measured):
     rig = Rig(name, friction=False)
     gains = np.array([300.0, 300.0, 300.0, 300.0, 300.0, 300.0])  # 1/s^2
-    bench = rig.bench(operational_space=True, stiffness=gains)
+    bench = rig.bench(operational_space=True, stiffness=gains, stiffness_maximum=STRONGEST)
     wrench = np.array([6.0, -5.0, 4.0, 0.3, -0.4, 0.2])
     bench.push_slowly(wrench[:3], wrench[3:])
     bench.settle()
