@@ -35,7 +35,7 @@ class ThirdOrderStep {
 /// Walks from one target to the next in a straight line, so that the filter sees a path and not steps.
 ///
 /// References that come every T seconds, walked through in T, are delayed by T / 2 more; the filter gets what is left
-/// of smoothing_time. At 15 Hz this halves the jerk of the filter alone at the same delay.
+/// of smoothing_time..
 class TargetRamp {
  public:
   void reset() noexcept { *this = {}; }
