@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include <atomic>
-#include <boost/lockfree/spsc_value.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "bare_terms.hpp"
 #include "counting.hpp"
 #include "crisp_control/controller.hpp"
+#include "crisp_control/mailbox.hpp"
 
 namespace steadyhand::bench {
 
@@ -83,7 +83,7 @@ PacedTiming paced(const C& original, const P& first, const P& second, const Trac
   std::vector<std::int64_t> quiet, with_sets;
   quiet.reserve(ticks);
   with_sets.reserve(ticks);
-  boost::lockfree::spsc_value<std::optional<P>> box;
+  crisp_control::Mailbox<std::optional<P>> box;
   std::atomic<bool> sending{false};
   std::jthread sender([&](const std::stop_token& stop) {
     for (bool odd = false; !stop.stop_requested(); odd = !odd) {
@@ -106,7 +106,10 @@ PacedTiming paced(const C& original, const P& first, const P& second, const Trac
       sleep_until(deadline);
       replay.next();
       const std::int64_t begin = now_ns();
-      timing.sets += box.consume([&](const std::optional<P>& params) { controller.set_params(*params); });
+      if (const auto* params = box.read()) {
+        controller.set_params(**params);
+        ++timing.sets;
+      }
       replay.update();
       const std::int64_t end = now_ns();
       (sets ? with_sets : quiet).push_back(end - begin);

@@ -8,6 +8,7 @@
 #include "crisp_control/cartesian_admittance.hpp"
 #include "crisp_control/gravity_compensation.hpp"
 #include "crisp_control/joint_impedance.hpp"
+#include "crisp_control/status_counters.hpp"
 #include "crisp_control/torque_feedback.hpp"
 
 namespace crisp_control::python {
@@ -39,28 +40,9 @@ void set_chunk(References& references, const Eigen::VectorXd& times, const Eigen
   renew(chunk.decision, stamp);
 }
 
-std::map<std::string, std::uint64_t> counters(const ControllerStatus& s) {
-  return {{"ticks", s.ticks},
-          {"error_clipped", s.error_clipped},
-          {"tank_limited", s.tank_limited},
-          {"reflex_trips", s.reflex_trips},
-          {"bad_state", s.bad_state},
-          {"bad_wrench", s.bad_wrench},
-          {"accepted", s.reference.accepted},
-          {"refused_not_finite", s.reference.not_finite},
-          {"refused_not_unit_quaternion", s.reference.not_unit_quaternion},
-          {"refused_wrong_size", s.reference.wrong_size},
-          {"refused_out_of_range", s.reference.out_of_range},
-          {"refused_not_increasing", s.reference.not_increasing},
-          {"refused_jump", s.reference.jump},
-          {"refused_from_the_future", s.reference.from_the_future},
-          {"refused_older_than_last", s.reference.older_than_last},
-          {"refused_expired", s.reference.expired},
-          {"joint_barrier", s.barrier.joint},
-          {"workspace_barrier", s.barrier.workspace},
-          {"torque_clamped", s.torque.clamped},
-          {"torque_rate_limited", s.torque.rate_limited},
-          {"torque_not_finite", s.torque.not_finite}};
+std::map<std::string, std::uint64_t> counters(const ControllerStatus& status) {
+  const auto named = named_counters(status);
+  return {named.begin(), named.end()};
 }
 
 template <typename C, typename P, typename Base>

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "crisp_control/controller.hpp"
-#include "mailbox.hpp"
+#include "crisp_control/mailbox.hpp"
 #include "outputs.hpp"
 #include "settings.hpp"
 #include "targets.hpp"
 
 namespace steadyhand {
+
+using crisp_control::Mailbox;
 
 using controller_interface::CallbackReturn;
 

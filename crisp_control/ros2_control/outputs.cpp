@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "crisp_control/status_counters.hpp"
 #include "messages.hpp"
 
 namespace steadyhand {
@@ -32,30 +33,6 @@ ModeText describe(ReferenceMode mode) {
       return {"reflex", DiagnosticStatus::ERROR};
   }
   return {"unknown", DiagnosticStatus::ERROR};
-}
-
-/// Every counter of the core, with the names that the twin gives them.
-std::vector<std::pair<const char*, std::uint64_t>> counters(const crisp_control::ControllerStatus& s) {
-  return {{"ticks", s.ticks},
-          {"error_clipped", s.error_clipped},
-          {"tank_limited", s.tank_limited},
-          {"reflex_trips", s.reflex_trips},
-          {"bad_state", s.bad_state},
-          {"accepted", s.reference.accepted},
-          {"refused_not_finite", s.reference.not_finite},
-          {"refused_not_unit_quaternion", s.reference.not_unit_quaternion},
-          {"refused_wrong_size", s.reference.wrong_size},
-          {"refused_out_of_range", s.reference.out_of_range},
-          {"refused_not_increasing", s.reference.not_increasing},
-          {"refused_jump", s.reference.jump},
-          {"refused_from_the_future", s.reference.from_the_future},
-          {"refused_older_than_last", s.reference.older_than_last},
-          {"refused_expired", s.reference.expired},
-          {"joint_barrier", s.barrier.joint},
-          {"workspace_barrier", s.barrier.workspace},
-          {"torque_clamped", s.torque.clamped},
-          {"torque_rate_limited", s.torque.rate_limited},
-          {"torque_not_finite", s.torque.not_finite}};
 }
 
 std::string fixed(double value, int digits) {
@@ -119,7 +96,8 @@ void Outputs::publish_status(const Snapshot& snapshot) {
   said.values.push_back(pair(
       "reference_age", status.reference.accepted ? fixed(status.reference_age, 3) : std::string("no reference yet")));
   said.values.push_back(pair("tank_energy", fixed(status.tank_energy, 4)));
-  for (const auto& [name, count] : counters(status)) said.values.push_back(pair(name, std::to_string(count)));
+  for (const auto& [name, count] : crisp_control::named_counters(status))
+    said.values.push_back(pair(name, std::to_string(count)));
   for (const auto& [name, count] : targets_->counters()) said.values.push_back(pair(name, std::to_string(count)));
   diagnostic_msgs::msg::DiagnosticArray message;
   message.header.stamp = stamp(snapshot.time);

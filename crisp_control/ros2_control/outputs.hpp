@@ -8,11 +8,13 @@
 #include <string>
 
 #include "crisp_control/controller.hpp"
-#include "mailbox.hpp"
+#include "crisp_control/mailbox.hpp"
 #include "settings.hpp"
 #include "targets.hpp"
 
 namespace steadyhand {
+
+using crisp_control::Mailbox;
 
 /// One tick, as the loop leaves it.
 struct Snapshot {

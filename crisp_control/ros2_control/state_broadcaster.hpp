@@ -6,11 +6,13 @@
 #include <string>
 
 #include "crisp_control/controller.hpp"
-#include "mailbox.hpp"
+#include "crisp_control/mailbox.hpp"
 #include "settings.hpp"
 #include "steadyhand/steadyhand_state_broadcaster_convert.hpp"
 
 namespace steadyhand {
+
+using crisp_control::Mailbox;
 
 /// One tick.
 struct ArmReport {

@@ -14,12 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "crisp_control/mailbox.hpp"
 #include "crisp_control/reference.hpp"
 #include "frames.hpp"
-#include "mailbox.hpp"
 #include "settings.hpp"
 
 namespace steadyhand {
+
+using crisp_control::Mailbox;
 
 /// Of a force/torque sensor, moved to the tool: tool axes, N and Nm.
 struct SensorWrench {

@@ -181,11 +181,11 @@ void bind_realtime(nb::module_& m) {
       .def(
           "snapshot",
           [](RealtimeTwin& s) -> std::optional<std::tuple<Observation, Eigen::VectorXd, Eigen::VectorXd>> {
-            static thread_local Snapshot newest;
-            if (!s.snapshot(newest)) return std::nullopt;
+            const Snapshot* newest = s.snapshot();
+            if (!newest) return std::nullopt;
             const mjModel& model = s.twin().model();
-            return std::make_tuple(newest.observation, as_vector(newest.qpos.data(), model.nq),
-                                   as_vector(newest.mocap.data(), 7 * model.nmocap));
+            return std::make_tuple(newest->observation, as_vector(newest->qpos.data(), model.nq),
+                                   as_vector(newest->mocap.data(), 7 * model.nmocap));
           },
           "(Observation, qpos, mocap) of the newest tick; None if there is none since the last call.")
       .def("statistics", [](const RealtimeTwin& s) {

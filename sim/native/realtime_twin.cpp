@@ -81,7 +81,7 @@ void RealtimeTwin::run(const std::stop_token& stop) noexcept {
   std::int64_t deadline = now_ns(CLOCK_MONOTONIC);
   while (!stop.stop_requested()) {
     serve_requests();
-    if (command_.read(received_)) twin_.set_command(received_);
+    if (const Command* command = command_.read()) twin_.set_command(*command);
     const double now = static_cast<double>(now_ns(CLOCK_REALTIME)) * 1e-9;
     if (!paused_) twin_.tick(now);
     publish(now);

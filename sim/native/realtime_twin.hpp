@@ -2,10 +2,10 @@
 #pragma once
 
 #include <boost/lockfree/spsc_queue.hpp>
-#include <boost/lockfree/spsc_value.hpp>
 #include <string>
 #include <thread>
 
+#include "crisp_control/mailbox.hpp"
 #include "twin.hpp"
 
 namespace steadyhand {
@@ -51,8 +51,8 @@ class RealtimeTwin {
   /// False if the queue of requests is full (the loop is not running).
   bool request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper);
   bool request_pause(bool paused);
-  /// Newest snapshot; false if there is none newer than the last one read.
-  bool snapshot(Snapshot& out) { return snapshot_.read(out); }
+  /// Newest snapshot, valid until the next call; null if there is none newer than the last one read.
+  const Snapshot* snapshot() noexcept { return snapshot_.read(); }
   RealtimeStatistics statistics() const;
   const Twin& twin() const noexcept { return twin_; }
 
@@ -73,9 +73,8 @@ class RealtimeTwin {
   Twin& twin_;
   std::jthread thread_;
   Command last_sent_;  // owned by the sender
-  Command received_;   // owned by the loop
-  boost::lockfree::spsc_value<Command> command_;
-  boost::lockfree::spsc_value<Snapshot> snapshot_;
+  crisp_control::Mailbox<Command> command_;
+  crisp_control::Mailbox<Snapshot> snapshot_;
   boost::lockfree::spsc_queue<Request, boost::lockfree::capacity<8>> requests_;
   bool paused_ = false;  // owned by the loop
   std::atomic<bool> fifo_{false};

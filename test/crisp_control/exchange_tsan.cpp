@@ -1,12 +1,12 @@
 // The hand-over of references to the loop, for ThreadSanitizer: one thread asks, another controls.
 //
-// The exchange is that of sim/native/realtime_twin.hpp and the ROS 2 plug-ins: a whole References in a lock-free
-// single-producer, single-consumer value. Only this program is instrumented; it contains both sides of the exchange.
+// The exchange is that of sim/native/realtime_twin.hpp and the ROS 2 plug-ins: a whole References in a Mailbox. Only
+// this program is instrumented; it contains both sides of the exchange.
 #include <atomic>
-#include <boost/lockfree/spsc_value.hpp>
 #include <iostream>
 #include <thread>
 
+#include "crisp_control/mailbox.hpp"
 #include "fixtures.hpp"
 
 namespace crisp_control::test {
@@ -49,7 +49,7 @@ int exchange() {
   CartesianImpedance controller(model, CartesianImpedanceParams(model));
   ArmState state{fr3_home(), JointVector::Zero(7), rest.gravity, 0.0};
   controller.reset(state);
-  boost::lockfree::spsc_value<References> exchange;
+  Mailbox<References> exchange;
   std::atomic<bool> done{false};
   std::thread producer([&] {
     for (int i = 1; i <= kMessages; ++i) exchange.write(message(i, rest.T_base_ee));
@@ -60,7 +60,8 @@ int exchange() {
   int seen = 0, torn = 0, backwards = 0;
   for (bool over = false; !over;) {
     over = done;  // before reading: what was written before is read still
-    if (exchange.read(received)) {
+    if (const References* newest = exchange.read()) {
+      received = *newest;
       ++seen;
       torn += !whole(received, rest.T_base_ee);
       backwards += received.pose.decision.sequence <= last;

@@ -1,11 +1,11 @@
-#include "mailbox.hpp"
+#include "crisp_control/mailbox.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <thread>
 
-namespace steadyhand::test {
+namespace crisp_control::test {
 
 TEST(Mailbox, GivesTheNewestOnce) {
   Mailbox<int> box(7);
@@ -39,4 +39,4 @@ TEST(Mailbox, ValuesCrossWholeAndInOrder) {
   writer.join();
 }
 
-}  // namespace steadyhand::test
+}  // namespace crisp_control::test

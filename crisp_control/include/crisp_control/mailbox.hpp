@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace steadyhand {
+namespace crisp_control {
 
 /// One writer, one reader, three slots: both sides are wait-free, and neither ever sees half a value. What was not read
 /// is overwritten. T must copy without allocating.
@@ -35,4 +35,4 @@ class Mailbox {
   alignas(64) std::uint8_t front_ = 2;  // the reader's
 };
 
-}  // namespace steadyhand
+}  // namespace crisp_control
