@@ -1,6 +1,6 @@
 // A fuzzing engine for compilers without libFuzzer: deterministic for a seed, and it keeps what failed.
-//   fuzz_references SECONDS [SEED]   tries inputs for that long; a failing one is left in fuzz_failure.bin
-//   fuzz_references FILE             replays one input
+//   fuzz_references SECONDS FILE [SEED]   tries inputs for that long; a failing one is left in FILE
+//   fuzz_references FILE                  replays one input
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -56,16 +56,17 @@ void write(const Input& input, const std::filesystem::path& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::cerr << "usage: fuzz_references SECONDS [SEED] | FILE\n", 2;
-  if (std::filesystem::is_regular_file(argv[1])) {
+  if (argc < 2 || argc > 4) return std::cerr << "usage: fuzz_references SECONDS FILE [SEED] | FILE\n", 2;
+  if (argc == 2) {
     std::ifstream file(argv[1], std::ios::binary);
+    if (!file) return std::cerr << "fuzz_references: no file '" << argv[1] << "' to replay\n", 2;
     const Input input{std::istreambuf_iterator<char>(file), {}};
     return LLVMFuzzerTestOneInput(input.data(), input.size());
   }
   const double seconds = std::stod(argv[1]);
-  const unsigned seed = argc > 2 ? static_cast<unsigned>(std::stoul(argv[2])) : std::random_device{}();
+  const unsigned seed = argc > 3 ? static_cast<unsigned>(std::stoul(argv[3])) : std::random_device{}();
   // Written before it is tried: whatever ends the program leaves the input behind.
-  const auto path = std::filesystem::absolute("fuzz_failure.bin");
+  const auto path = std::filesystem::absolute(argv[2]);
   std::cout << "seed " << seed << "; a failing input is left in " << path << ", replay it with: " << argv[0] << ' '
             << path << std::endl;
   Mutator mutator(seed);

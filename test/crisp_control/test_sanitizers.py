@@ -1,9 +1,8 @@
-"""The C++ tests under AddressSanitizer and UBSan, the exchange of references under TSan, and 60 s of fuzzing.
+"""The exchange of references under ThreadSanitizer, and 60 s of fuzzing under AddressSanitizer and UBSan.
 
-Built in the same tree as test_cpp.py's, so that GoogleTest and the core as it is shipped are compiled once.
+test_cpp.py runs the C++ tests under the same two.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -12,51 +11,38 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cpp_build import BUILD, build
+from cpp_build import TESTS, build, run
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]  # the build takes minutes
-TARGETS = ("sanitized_tests", "fuzz_references", "exchange_tsan")
+pytestmark = pytest.mark.timeout(1200)  # the first build takes minutes
 SECONDS_OF_FUZZING = 60
-ENVIRONMENT = os.environ | {
-    # Vectors of the uninstrumented Pinocchio that grow there and shrink here look overflowed (a known false alarm of
-    # partly instrumented programs), and its parser keeps what it allocates once.
-    "ASAN_OPTIONS": "detect_container_overflow=0:detect_leaks=0:abort_on_error=0",
-    "UBSAN_OPTIONS": "print_stacktrace=1",
-    "TSAN_OPTIONS": "halt_on_error=1",
-}
 
 
-@pytest.fixture(scope="module")
-def programs() -> Path:
-    """The folder with the instrumented programs."""
-    build(*TARGETS)
-    return BUILD / "test" / "crisp_control"
+@pytest.fixture(scope="module", autouse=True)
+def programs() -> None:
+    build("fuzz_references", "exchange_tsan")
 
 
-def run(program: Path, *arguments: object, cwd: Path) -> str:
-    command = [str(word) for word in (program, *arguments)]
-    done = subprocess.run(
-        command, env=ENVIRONMENT, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}"
+def said_by(program: str, *arguments: object) -> str:
+    done = run(TESTS / program, *arguments)
+    assert done.returncode == 0, f"{program}\n{done.stdout[-6000:]}"
     return done.stdout
 
 
-def test_the_cpp_tests_pass_with_addresses_and_undefined_behaviour_checked(programs, tmp_path):
-    assert "PASSED" in run(programs / "sanitized_tests", "--gtest_brief=1", cwd=tmp_path)
+def test_references_cross_threads_without_a_race():
+    assert "0 torn, 0 out of order" in said_by("exchange_tsan")
 
 
-def test_references_cross_threads_without_a_race(programs, tmp_path):
-    assert "0 torn, 0 out of order" in run(programs / "exchange_tsan", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("program", "symbol"),
+    [("exchange_tsan", "__tsan_write"), ("fuzz_references", "__asan_report"), ("fuzz_references", "__ubsan_handle")],
+)
+def test_the_detectors_are_on(program, symbol):
+    symbols = subprocess.run(["nm", "-D", TESTS / program], capture_output=True, text=True).stdout
+    assert symbol in symbols
 
 
-def test_the_race_detector_is_on(programs):
-    symbols = subprocess.run(["nm", "-D", programs / "exchange_tsan"], capture_output=True, text=True).stdout
-    assert "__tsan_" in symbols
-
-
-def test_no_bytes_break_a_controller(programs, tmp_path):
-    said = run(programs / "fuzz_references", SECONDS_OF_FUZZING, cwd=tmp_path)
+def test_no_bytes_break_a_controller():
+    said = said_by("fuzz_references", SECONDS_OF_FUZZING, TESTS / "fuzz_failure.bin")  # stays, to be replayed
     assert "none failed" in said
     for count in ("references accepted; tracking", "holding", "damping", "in the reflex"):
         assert not re.search(rf"\b{count} 0\b", said), f"the inputs never reached: {count}\n{said}"

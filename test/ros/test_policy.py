@@ -71,7 +71,8 @@ def test_it_decides_at_10_hz_and_moves_the_arm(twin):
     assert policy.seen[0]["observation.environment_state"].shape == (1, 14)
     states = {np.float32(m.pose.position.z) for _, m in twin.heard["current_pose"]}
     assert all(observation["observation.state"][0, 2] in states for observation in policy.seen[2:6])
-    twin.wait_for(lambda: int(twin.status()["targets"]) - before == node.decisions)
+    # The newest target wins (depth 1): a twin that was busy for 0.1 s never sees the one before.
+    twin.wait_for(lambda: 0.8 * node.decisions <= int(twin.status()["targets"]) - before <= node.decisions)
 
 
 class Robot:
