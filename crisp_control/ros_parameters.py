@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from steadyhand.crisp_control.parameters import load_parameters, read_gains
+from steadyhand.crisp_control.parameters import CONTROLLERS, load_parameters, read_gains
 from steadyhand.sim.robot import load_robot
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ TYPES = {
     "joint_impedance": "steadyhand/JointController",
     "gravity_compensation": "steadyhand/GravityCompensationController",
     "torque_feedback": "steadyhand/TorqueFeedbackController",
+    "state_broadcaster": "steadyhand/StateBroadcaster",
 }
 
 
@@ -27,11 +28,13 @@ def parameter_file(robot: str, controller: str, core: Iterable[Parameter]) -> st
 
     Args:
         robot: Name in config/robots, or path of a robot's YAML file.
-        controller: As in config/controllers; also the name of its node, in any namespace.
+        controller: As in config/controllers, or state_broadcaster, which has no section there: what all controllers
+            share is what it takes. Also the name of the node, in any namespace.
         core: The controller's parameters.
     """
     spec = load_robot(robot)
-    load_parameters(spec.gains, spec.arm(), controller)  # refuses what is wrong
+    # Refuses what is wrong, in `shared` too: any controller would do for the broadcaster.
+    load_parameters(spec.gains, spec.arm(), controller if controller in CONTROLLERS else "gravity_compensation")
     sections = read_gains(spec.gains)
     gains = (sections.get("shared") or {}) | (sections.get(controller) or {})
     gains["gravity_compensation"] = not spec.firmware_gravity  # on the arm; the twin has no firmware

@@ -5,7 +5,7 @@ parameters.yaml holds the description. ``python crisp_control/schema.py`` prints
 - ``docs``: docs/parameters.md;
 - ``gpl PLUGIN``: the parameters of a ros2_control plug-in for generate_parameter_library;
 - ``convert PLUGIN``: a C++ header that copies those into the parameters of the core;
-- ``ros ROBOT CONTROLLER``: a ROS parameter file with the gains of config/controllers.
+- ``ros ROBOT PLUGIN``: a ROS parameter file with the gains of config/controllers.
 
 CMake runs this file on machines where Steadyhand is not installed yet: only ``ros`` imports more than PyYAML.
 """
@@ -123,10 +123,10 @@ def _problem(parameter: Parameter, section: dict[str, Parameter]) -> str:
     return ""
 
 
-def _of_plugin(plugin: str, allowed: tuple[str, ...] = PLUGINS) -> tuple[list[Parameter], list[Parameter]]:
+def _of_plugin(plugin: str) -> tuple[list[Parameter], list[Parameter]]:
     """The plug-in's own parameters and those of the core."""
-    if plugin not in allowed:
-        raise SchemaError(f"unknown plug-in '{plugin}'; allowed: {', '.join(allowed)}")
+    if plugin not in PLUGINS:
+        raise SchemaError(f"unknown plug-in '{plugin}'; allowed: {', '.join(PLUGINS)}")
     sections = load()
     own = [parameter for parameter in sections["plugin"].values() if not parameter.of or plugin in parameter.of]
     return own, list(sections[plugin].values())
@@ -240,19 +240,19 @@ def docs() -> str:
     return page(load(), MADE.format("docs"))
 
 
-def ros(robot: str, controller: str) -> str:
+def ros(robot: str, plugin: str) -> str:
     """The ROS parameter file of a robot; see ros_parameters.py."""
     from steadyhand.crisp_control.ros_parameters import parameter_file
     from steadyhand.errors import SteadyhandError
 
-    _, core = _of_plugin(controller, CONTROLLERS)
-    made = MADE.format(f"ros {robot} {controller}")
+    _, core = _of_plugin(plugin)
+    made = MADE.format(f"ros {robot} {plugin}")
     try:
-        text = parameter_file(robot, controller, core)
+        text = parameter_file(robot, plugin, core)
     except SteadyhandError as error:
         raise SchemaError(str(error)) from None
     warning = "use_gravity_compensation must be false exactly where the arm's firmware adds gravity itself"
-    return f"# {made}\n# and config/. {warning}.\n{text}"
+    return f"# {made}\n# and config/.{f' {warning}.' if plugin in CONTROLLERS else ''}\n{text}"
 
 
 COMMANDS: dict[str, Callable[..., str]] = {"docs": docs, "gpl": gpl, "convert": convert, "ros": ros}
@@ -267,7 +267,7 @@ def main() -> int:
         commands.add_parser(name, help=text).add_argument("plugin")
     to_ros = commands.add_parser("ros", help="ROS parameter file of a robot")
     to_ros.add_argument("robot")
-    to_ros.add_argument("controller")
+    to_ros.add_argument("plugin")
     options = vars(parser.parse_args())
     try:
         sys.stdout.write(COMMANDS[options.pop("command")](**options))

@@ -162,7 +162,7 @@ def test_a_mistake_in_the_description_is_refused_by_name(change, reason, tmp_pat
     [
         (["gpl", "pid"], "unknown plug-in 'pid'; allowed: cartesian_impedance, "),
         (["convert", "pid"], "unknown plug-in 'pid'"),
-        (["ros", "fr3", "state_broadcaster"], "unknown plug-in 'state_broadcaster'; allowed: cartesian_impedance, "),
+        (["ros", "fr3", "pid"], "unknown plug-in 'pid'; allowed: cartesian_impedance, "),
         (["ros", "hal", "joint_impedance"], "unknown robot 'hal'; allowed: fr3, "),
     ],
 )

@@ -253,6 +253,27 @@ def test_the_ros_file_holds_the_gains_of_the_twin(name, controller):
         np.testing.assert_array_equal(np.ravel(given), np.ravel(getattr(params, parameter.name)))
 
 
+@pytest.mark.parametrize("name", ["fr3", "iiwa14", "gen3"])
+def test_the_ros_file_of_the_broadcaster_agrees_with_those_of_the_controllers(name):
+    values, controller = (
+        yaml.safe_load(schema.ros(name, plugin))[f"/**/{plugin}"]["ros__parameters"]
+        for plugin in ("state_broadcaster", "cartesian_impedance")
+    )
+    xml = ElementTree.parse(ROOT / "crisp_control" / "ros2_control" / "steadyhand_controllers.xml")
+    assert values.pop("type") in {plugin.get("name") for plugin in xml.iter("class")}
+    assert set(values) <= set(entries("state_broadcaster"))
+    assert values == {key: controller[key] for key in set(controller) & set(entries("state_broadcaster"))}
+
+
+def test_a_robot_with_wrong_shared_gains_gets_no_file_for_the_broadcaster(tmp_path):
+    (tmp_path / "fr3").symlink_to(ROOT / "config" / "robots" / "fr3")
+    robot = tmp_path / "arm.yaml"
+    robot.write_text((ROOT / "config" / "robots" / "fr3.yaml").read_text() + "controllers: gains.yaml\n")
+    (tmp_path / "gains.yaml").write_text("shared: {payload_mass: -1.0}\n")
+    with pytest.raises(schema.SchemaError, match="payload_mass"):
+        schema.ros(str(robot), "state_broadcaster")
+
+
 def test_firmware_that_adds_gravity_is_not_helped():
     for robot, helped in (("fr3", False), ("iiwa14", True), ("gen3", True)):
         values = yaml.safe_load(schema.ros(robot, "cartesian_impedance"))["/**/cartesian_impedance"]
