@@ -13,11 +13,14 @@ import subprocess
 import sys
 import sysconfig
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.develop import develop
+from setuptools.command.install import install
 
 # colcon --symlink-install runs a symlink to this file from its own build folder.
 ROOT = Path(__file__).resolve().parent
@@ -81,17 +84,15 @@ class CMakeBuild(build_ext):
 
     def run(self) -> None:
         """Configure, build and install: in the source tree for an editable installation, else for the wheel."""
-        in_place = self.inplace or self.editable_mode
-        target = ROOT if in_place else Path(self.build_lib).resolve() / "steadyhand"
-        build = ROOT / "build" / "in_place" if in_place else Path(self.build_temp).resolve() / "cmake"
-        beside = [] if in_place else ["$ORIGIN/../../cmeel.prefix/lib", "$ORIGIN/../../mujoco"]
+        target = ROOT if self.in_place else Path(self.build_lib).resolve() / "steadyhand"
+        beside = [] if self.in_place else ["$ORIGIN/../../cmeel.prefix/lib", "$ORIGIN/../../mujoco"]
         cmake = tool("cmake")
         if cmake is None:
             raise SystemExit("steadyhand: error: cmake not found; fix: pip install cmake ninja")
         configure = [
             cmake,
             f"-S{ROOT}",
-            f"-B{build}",
+            f"-B{self.folder}",
             "-DCMAKE_BUILD_TYPE=Release",
             f"-DCMAKE_INSTALL_PREFIX={target}",
             f"-DPython_EXECUTABLE={sys.executable}",
@@ -99,21 +100,63 @@ class CMakeBuild(build_ext):
         ]
         if ninja := tool("ninja"):
             configure += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-        self._configure(configure, build)
-        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(len(os.sched_getaffinity(0))))
-        subprocess.run([cmake, "--build", build, "--parallel", jobs], check=True)
-        subprocess.run([cmake, "--install", build], check=True)
+        self._configure(configure)
+        self._make()
 
-    def _configure(self, command: list[str], build: Path) -> None:
-        """Run CMake in a fresh folder, unless it already ran there with the same command and the same libraries."""
-        stamp = build / "configured.json"
+    def install_plugins(self, prefix: str) -> None:
+        """Build the ros2_control plug-ins, where there is ros2_control, and install them where pluginlib looks.
+
+        prefix: of the package; has to be on AMENT_PREFIX_PATH when the controller manager starts.
+        """
+        self._make(["--target", "ros2_control"], ["--component", "ros2_control", "--prefix", Path(prefix).resolve()])
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the modules belong into the source tree."""
+        return self.inplace or self.editable_mode
+
+    @property
+    def folder(self) -> Path:
+        """Where CMake works."""
+        return ROOT / "build" / "in_place" if self.in_place else Path(self.build_temp).resolve() / "cmake"
+
+    def _make(self, build: Sequence[str] = (), install: Sequence[str | Path] = ()) -> None:
+        """Build and install with these options."""
+        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(len(os.sched_getaffinity(0))))
+        subprocess.run([tool("cmake"), "--build", self.folder, "--parallel", jobs, *build], check=True)
+        subprocess.run([tool("cmake"), "--install", self.folder, *install], check=True)
+
+    def _configure(self, command: list[str]) -> None:
+        """Run CMake, in a fresh folder unless it ran there before with the same command and the same libraries.
+
+        It runs every time, because ros2_control may have been installed or sourced since.
+        """
+        stamp = self.folder / "configured.json"
         wanted = json.dumps([command, {name: metadata.version(name) for name in BUILD_PACKAGES}])
-        if stamp.is_file() and stamp.read_text() == wanted:
-            return
-        shutil.rmtree(build, ignore_errors=True)
-        build.mkdir(parents=True)
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
         subprocess.run(command, check=True)
         stamp.write_text(wanted)
+
+
+class Install(install):
+    """``colcon build`` and wheels: the plug-ins go where the data files go."""
+
+    def run(self) -> None:
+        """Install everything, then the plug-ins."""
+        super().run()
+        self.get_finalized_command("build_ext").install_plugins(self.install_data)
+
+
+class Develop(develop):
+    """``colcon build --symlink-install``: the plug-ins go into the prefix, as compiled files cannot be linked there."""
+
+    def install_for_development(self) -> None:
+        """Install everything, then the plug-ins."""
+        super().install_for_development()
+        prefix = self.get_finalized_command("install").install_data
+        self.get_finalized_command("build_ext").install_plugins(prefix)
 
 
 FOLDERS = package_folders()
@@ -133,6 +176,6 @@ setup(
     data_files=ament_files(),
     entry_points={"console_scripts": ["steadyhand = steadyhand.cli:main"]},
     ext_modules=[Extension("steadyhand.crisp_control._core", []), Extension("steadyhand.sim._native", [])],
-    cmdclass={"build_ext": CMakeBuild},
+    cmdclass={"build_ext": CMakeBuild, "install": Install, "develop": Develop},
     zip_safe=False,
 )
