@@ -31,13 +31,6 @@ class CartesianImpedanceTest : public testing::Test {
   void follow(CartesianImpedance& controller, const Pose& goal, double seconds) {
     run(controller, plant, seconds, references, [&](References& r) { ask(r, goal, plant.state.time); });
   }
-  /// [p_home - p; log(R_home R^T)] at the present state, base axes.
-  Vector6 error() {
-    const Pose pose = plant.tool();
-    Vector6 e;
-    e << home.position - pose.position, log3(home.orientation * pose.orientation.conjugate());
-    return e;
-  }
 
   Plant plant;
   CartesianImpedanceParams params;
@@ -61,7 +54,7 @@ TEST_F(CartesianImpedanceTest, PullsWithStiffnessTimesError) {
   for (int i = 0; i < 10; ++i) {
     CartesianImpedance controller = make();
     plant.state.q = fr3_home() + random_joints(7, 0.02, rng);
-    const Vector6 expected = params.stiffness.cwiseProduct(error());
+    const Vector6 expected = params.stiffness.cwiseProduct(pose_error(plant.tool(), home));
     EXPECT_LT((tool_wrench(plant, update(controller) - plant.terms().gravity) - expected).norm(), 1e-8);
     plant.state.q = fr3_home();
   }
@@ -77,7 +70,7 @@ TEST_F(CartesianImpedanceTest, GainsMayActAlongTheToolsAxes) {
   plant.state.dq = random_joints(7, 0.2, rng);
   const ArmTerms terms = plant.terms();
   const Eigen::Matrix3d R = terms.T_base_ee.orientation.toRotationMatrix();
-  const Vector6 e = error(), v = terms.J_base_ee * plant.state.dq;
+  const Vector6 e = pose_error(plant.tool(), home), v = terms.J_base_ee * plant.state.dq;
   Vector6 expected;
   for (int part = 0; part < 2; ++part) {
     const Vector3 K = params.stiffness.segment<3>(3 * part), ratio = params.damping_ratio.segment<3>(3 * part);
@@ -158,7 +151,7 @@ TEST_F(CartesianImpedanceTest, StreamedStiffnessTakesItsDampingAlong) {
   stand(controller, 3.0);
   EXPECT_LT((controller.spring().stiffness() - stiffness).norm(), 1e-6);
   plant.state.q = rest + random_joints(7, 0.01, rng);
-  const Vector6 e = error();
+  const Vector6 e = pose_error(plant.tool(), home);
   plant.state.dq = random_joints(7, 0.2, rng);
   const ArmTerms terms = plant.terms();
   const Vector6 v = terms.J_base_ee * plant.state.dq;

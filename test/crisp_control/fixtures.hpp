@@ -49,6 +49,13 @@ inline void ask(References& references, const Vector6& stiffness, double stamp) 
   renew(references.stiffness, stamp);
 }
 
+/// [p_to - p_from; log(R_to R_from^T)], base axes.
+inline Vector6 pose_error(const Pose& from, const Pose& to) {
+  Vector6 error;
+  error << to.position - from.position, log3(to.orientation * from.orientation.conjugate());
+  return error;
+}
+
 /// Wrench at the tool that explains joint torques, base axes, N and Nm.
 inline Vector6 tool_wrench(Plant& plant, const JointVector& tau) {
   const Jacobian& J = plant.terms().J_base_ee;

@@ -38,12 +38,6 @@ class TaskSpaceTest : public testing::Test {
     const ArmTerms& terms = plant.terms();
     return terms.J_base_ee * terms.mass_matrix.ldlt().solve(tau);
   }
-  Vector6 error() {
-    const Pose pose = plant.tool();
-    Vector6 e;
-    e << home.position - pose.position, log3(home.orientation * pose.orientation.conjugate());
-    return e;
-  }
 
   Plant plant;
   CartesianImpedanceParams params;
@@ -56,7 +50,7 @@ TEST_F(TaskSpaceTest, OperationalSpaceMakesTheToolAUnitMassOnASpring) {
   params.stiffness << 100, 200, 300, 150, 250, 350;  // 1/s^2
   params.damping_ratio << 1.0, 0.9, 0.8, 0.7, 1.1, 1.2;
   everywhere([&](CartesianImpedance& controller) {
-    const Vector6 e = error(), v = plant.terms().J_base_ee * plant.state.dq;
+    const Vector6 e = pose_error(plant.tool(), home), v = plant.terms().J_base_ee * plant.state.dq;
     const Vector6 damping = 2.0 * params.damping_ratio.cwiseProduct(params.stiffness.cwiseSqrt());
     const Vector6 expected = params.stiffness.cwiseProduct(e) - damping.cwiseProduct(v);
     const Vector6 actual = acceleration(law(controller));
@@ -69,7 +63,7 @@ TEST_F(TaskSpaceTest, OperationalSpaceGainsMayActAlongTheToolsAxes) {
   params.stiffness << 100, 200, 300, 150, 250, 350;
   everywhere([&](CartesianImpedance& controller) {
     const Eigen::Matrix3d R = plant.tool().orientation.toRotationMatrix();
-    const Vector6 e = error(), v = plant.terms().J_base_ee * plant.state.dq;
+    const Vector6 e = pose_error(plant.tool(), home), v = plant.terms().J_base_ee * plant.state.dq;
     Vector6 expected;
     for (int part = 0; part < 6; part += 3) {
       const Vector3 K = params.stiffness.segment<3>(part), D = 2.0 * K.cwiseSqrt();

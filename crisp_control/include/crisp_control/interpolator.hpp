@@ -32,23 +32,53 @@ class ThirdOrderStep {
   double dt_, lambda_, decay_;
 };
 
+/// The point at `part` (0 .. 1) of the straight line between two.
+inline Pose between(const Pose& from, const Pose& to, double part) noexcept {
+  return {from.position + part * (to.position - from.position), from.orientation.slerp(part, to.orientation)};
+}
+inline JointVector between(const JointVector& from, const JointVector& to, double part) noexcept {
+  return from + part * (to - from);
+}
+
 /// Walks from one target to the next in a straight line, so that the filter sees a path and not steps.
 ///
 /// References that come every T seconds, walked through in T, are delayed by T / 2 more; the filter gets what is left
-/// of smoothing_time..
-class TargetRamp {
+/// of smoothing_time.
+template <typename Value>
+class TargetWalk {
  public:
-  void reset() noexcept { *this = {}; }
+  /// Stands at `value`.
+  void reset(const Value& value) noexcept {
+    from_ = to_ = value;
+    part_ = 1.0;
+    duration_ = elapsed_ = 0.0;
+    last_stamp_ = -std::numeric_limits<double>::infinity();
+  }
   /// A new target was decided at `stamp` (s): walks there in the time since the one before, smoothing_time at most.
-  void start(double stamp, double smoothing_time) noexcept;
-  /// Next tick; returns the part of the way walked so far, 0 .. 1.
-  double step(double dt) noexcept;
+  void start(const Value& target, double stamp, double smoothing_time) noexcept {
+    from_ = here();
+    to_ = target;
+    part_ = elapsed_ = 0.0;
+    duration_ = std::min(stamp - last_stamp_, smoothing_time);
+    last_stamp_ = stamp;
+  }
+  /// Where the next tick finds it.
+  Value step(double dt) noexcept {
+    elapsed_ += dt;
+    part_ = elapsed_ < duration_ ? elapsed_ / duration_ : 1.0;
+    return here();
+  }
+  const Value& target() const noexcept { return to_; }
   /// What remains of smoothing_time for the filter: half of it at least, also where it became shorter on the way.
   double filter_time(double smoothing_time) const noexcept {
     return smoothing_time - 0.5 * std::min(duration_, smoothing_time);
   }
 
  private:
+  Value here() const noexcept { return part_ == 1.0 ? to_ : between(from_, to_, part_); }
+
+  Value from_, to_;
+  double part_ = 1.0;  // of the way between them
   double duration_ = 0.0, elapsed_ = 0.0;
   double last_stamp_ = -std::numeric_limits<double>::infinity();
 };
@@ -59,24 +89,23 @@ class PoseInterpolator {
   /// Rests at `pose`.
   void reset(const Pose& pose) noexcept;
   /// A reference that was decided at `stamp`, s.
-  void set_reference(const Pose& reference, double stamp, double smoothing_time) noexcept;
+  void set_reference(const Pose& reference, double stamp, double smoothing_time) noexcept {
+    walk_.start(reference, stamp, smoothing_time);
+  }
   /// A target that moves by itself, as a sampled path does.
-  void set_target(const Pose& target) noexcept;
+  void set_target(const Pose& target) noexcept { walk_.reset(target); }
   /// Makes the present position the target: the motion comes to rest smoothly, close to where it is.
   void stop_here() noexcept { set_target(pose_); }
   void step(double dt, double smoothing_time) noexcept;
 
   const Pose& pose() const noexcept { return pose_; }
-  const Pose& target() const noexcept { return to_; }
+  const Pose& target() const noexcept { return walk_.target(); }
   /// Linear and angular velocity of the interpolated pose, m/s and rad/s.
   const Vector6& velocity() const noexcept { return velocity_; }
 
  private:
-  Pose walked() const noexcept;
-
-  Pose pose_, from_, to_;
-  double part_ = 1.0;  // of the way between them
-  TargetRamp ramp_;
+  Pose pose_;
+  TargetWalk<Pose> walk_;
   Vector6 velocity_ = Vector6::Zero();
   Vector6 acceleration_ = Vector6::Zero();
 };
@@ -86,19 +115,18 @@ class JointInterpolator {
  public:
   /// Rests at `q`.
   void reset(const JointVector& q) noexcept;
-  void set_reference(const JointVector& reference, double stamp, double smoothing_time) noexcept;
-  void stop_here() noexcept;
+  void set_reference(const JointVector& reference, double stamp, double smoothing_time) noexcept {
+    walk_.start(reference, stamp, smoothing_time);
+  }
+  void stop_here() noexcept { walk_.reset(q_); }
   void step(double dt, double smoothing_time) noexcept;
 
   const JointVector& q() const noexcept { return q_; }
   const JointVector& dq() const noexcept { return velocity_; }
 
  private:
-  JointVector walked() const noexcept { return from_ + part_ * (to_ - from_); }
-
-  JointVector q_, from_, to_, velocity_, acceleration_;
-  double part_ = 1.0;
-  TargetRamp ramp_;
+  JointVector q_, velocity_, acceleration_;
+  TargetWalk<JointVector> walk_;
 };
 
 }  // namespace crisp_control

@@ -132,6 +132,7 @@ def test_limits_hold_under_adversarial_references(robot, name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["cartesian_impedance", "cartesian_admittance", "joint_impedance"])
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_limits_hold_under_a_million_adversarial_references(robot, name):
