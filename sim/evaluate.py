@@ -1,7 +1,6 @@
 """`steadyhand eval`: how often a policy succeeds on the twin, and why it fails when it does."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim.env import World
+from steadyhand.sim.env import DECISION_PERIOD, World
+from steadyhand.sim.evaluation_file import SCHEMA, count_reasons
 from steadyhand.sim.rollout import Driver, EpisodeLog, PolicyDriver, Rollout, ScriptedDriver
 from steadyhand.sim.statistics import Rate
 from steadyhand.sim.video import write_videos
@@ -63,7 +63,7 @@ class Evaluation:
     @property
     def reasons(self) -> dict[str, int]:
         """How often each reason ended a failed episode, most frequent first."""
-        return dict(Counter(log.reason for log in self.logs if not log.success).most_common())
+        return count_reasons(self.logs)
 
     def as_dict(self) -> dict:
         """Content of eval.json."""
@@ -71,6 +71,7 @@ class Evaluation:
             {"seed": log.seed, "success": log.success, "steps": log.steps, "reason": log.reason} for log in self.logs
         ]
         return {
+            "schema": SCHEMA,
             "robot": self.robot,
             "task": self.task,
             "policy": self.policy,
@@ -78,6 +79,7 @@ class Evaluation:
             "requested": self.requested,
             "success": self.success.as_dict(),
             "reasons": self.reasons,
+            "seconds_per_step": DECISION_PERIOD,
             "episodes": rows,
         }
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
-from statsmodels.stats.proportion import proportion_confint
+from scipy.stats import binomtest, bootstrap, fisher_exact
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 CONFIDENCE = 0.95
 
@@ -68,3 +69,36 @@ class PairedGain:
     def as_dict(self) -> dict[str, float]:
         """For JSON files."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class UnpairedGain:
+    """Difference of two success rates on different episodes.
+
+    The interval is Newcombe's hybrid of two Wilson intervals (Newcombe 1998, method 10) at 95 %; fisher_p is Fisher's
+    exact two-sided test of the table of successes and failures.
+    """
+
+    difference: float
+    lo: float
+    hi: float
+    fisher_p: float
+
+    @staticmethod
+    def of(before: Sequence[bool], after: Sequence[bool]) -> "UnpairedGain":
+        """Gain from `before` to `after`, outcomes of episodes that have nothing to do with each other."""
+        first, second = Rate.of(before), Rate.of(after)
+        lo, hi = confint_proportions_2indep(
+            second.k, second.n, first.k, first.n, compare="diff", method="newcomb", alpha=1 - CONFIDENCE
+        )
+        table = [[first.k, second.k], [first.n - first.k, second.n - second.k]]
+        return UnpairedGain(second.p - first.p, float(lo), float(hi), float(fisher_exact(table).pvalue))
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON files."""
+        return asdict(self)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values so that all of them together err at most at the rate of one (Holm 1979)."""
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []

@@ -37,6 +37,7 @@ COMMANDS = {
     "policy": Command("steadyhand.policies.node", "let a policy drive the robot"),
     "train": Command("steadyhand.policies.train_config", "train a policy on a dataset"),
     "eval": Command("steadyhand.sim.evaluate", "measure a policy on the twin, with confidence intervals"),
+    "compare": Command("steadyhand.compare", "tell policies apart by their evaluations, or plan how to"),
     "improve": Command("steadyhand.improve", "interventions, retraining, evaluation: one round"),
     "bench": Command("steadyhand.bench.run", "measure speed on this machine"),
     "doctor": Command("steadyhand.doctor", "check what only the system can give"),
