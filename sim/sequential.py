@@ -16,6 +16,7 @@ from steadyhand.sim.statistics import CONFIDENCE
 # Beta prior of the share of won pairs; the test is valid with any. This one needs the fewest episodes on average for 15
 # points, by the exact calculation in steadyhand.sim.power.
 PRIOR = 2.0
+GRID = 2001  # differences for which the interval is worked out: steps of 0.001, ends are rounded outwards
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Anytime:
     @cached_property
     def intervals(self) -> np.ndarray:
         """The interval of the difference after each pair (n, 2), at CONFIDENCE."""
-        sequence = BettingCS(bounds=(-1.0, 1.0), alpha=1 - CONFIDENCE).fit(self.change)
+        sequence = BettingCS(bounds=(-1.0, 1.0), alpha=1 - CONFIDENCE, grid=GRID).fit(self.change)
         return np.stack([sequence.lower_, sequence.upper_], axis=1)
 
     @property

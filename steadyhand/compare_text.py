@@ -99,7 +99,9 @@ def sentences(comparison: Comparison) -> list[str]:
     end, anytime = verdicts(comparison)
     said.append(f"  at the end: {end}; anytime-valid: {anytime}{looked}")
     if comparison.fixed.lo == comparison.fixed.hi:
-        said.append("  every pair went the same way, so the interval at the end has no width; the anytime-valid one has")
+        said.append(
+            "  every pair went the same way, so the interval at the end has no width; the anytime-valid one has"
+        )
     if (change := comparison.seconds_change) is not None:
         said.append(f"  where both succeeded, {second} took {change:+.1f} s (median)")
     return said

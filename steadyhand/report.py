@@ -34,11 +34,9 @@ def write_report(folder: Path, summary: dict) -> Path:
         folder: What a demo left: demos/, interventions/, base/, improved/, eval_base/, eval_improved/, videos/, ros/.
         summary: Content of summary.json.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {"percent": percent, "points": points, "count": count, "word": word}
-    page = environment.get_template("report.html").render(
+    templates = environment()
+    templates.filters |= {"percent": percent, "points": points, "count": count, "word": word}
+    page = templates.get_template("report.html").render(
         summary=summary,
         folder=folder,
         light=Markup(css_variables(dark=False)),
@@ -57,6 +55,13 @@ def write_report(folder: Path, summary: dict) -> Path:
     partial.write_text(page, encoding="utf-8")
     partial.replace(path)
     return path
+
+
+def environment() -> jinja2.Environment:
+    """Where templates are found; what comes from outside is escaped in them, and nothing may be missing."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
 
 
 def percent(fraction: float) -> str:

@@ -22,10 +22,10 @@ def success(base: dict, improved: dict, gain: dict) -> str:
         figure = Figure(figsize=(PANEL, 2.5), layout="constrained")
         rates, change = figure.subplots(2, 1, height_ratios=[2, 1])
         for y, rate, colour in ((1, base, LIGHT["base"]), (0, improved, LIGHT["improved"])):
-            _interval(rates, y, [100 * rate[key] for key in ("p", "lo", "hi")], colour, "{:.1f}")
+            interval(rates, y, [100 * rate[key] for key in ("p", "lo", "hi")], colour, "{:.1f}")
         rates.set(xlim=(0, 100), ylim=(-0.6, 1.6), yticks=[1, 0], yticklabels=["before", "after"])
         rates.set_xlabel("success rate, % (95 % interval)")
-        _interval(change, 0, [100 * gain[key] for key in ("difference", "lo", "hi")], LIGHT["ink"], "{:+.1f}")
+        interval(change, 0, [100 * gain[key] for key in ("difference", "lo", "hi")], LIGHT["ink"], "{:+.1f}")
         low, high = min(0, 100 * gain["lo"]), max(0, 100 * gain["hi"])
         change.axvline(0, color=LIGHT["muted"], lw=1)
         margin = 0.08 * max(high - low, 10)
@@ -39,7 +39,8 @@ def success(base: dict, improved: dict, gain: dict) -> str:
         return to_svg(figure, "success")
 
 
-def _interval(axes: Axes, y: float, values: Sequence[float], colour: str, text: str) -> None:
+def interval(axes: Axes, y: float, values: Sequence[float], colour: str, text: str) -> None:
+    """A dot with its value, and a bar for its interval; values: middle, low, high."""
     middle, low, high = values
     axes.plot([low, high], [y, y], color=colour, lw=9, alpha=0.35, solid_capstyle="butt")
     axes.plot([middle], [y], "o", color=colour, ms=8)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from steadyhand.data_collection.sidecar import load_sidecar
+from steadyhand.sim.env import DECISION_PERIOD
+from steadyhand.sim.evaluation_file import read_evaluations
 from steadyhand.sim.statistics import PairedGain, Rate
 
 STEADYHAND = [sys.executable, "-m", "steadyhand"]
@@ -32,6 +34,9 @@ def test_evaluation_is_the_same_for_any_number_of_workers(tmp_path):
     assert tables[0] == tables[1]
     assert [row["seed"] for row in tables[0]["episodes"]] == list(range(1_000_000, 1_000_004))
     assert tables[0]["success"]["n"] == tables[0]["requested"] == 4
+    read = read_evaluations([tmp_path / "1", tmp_path / "2"])
+    assert [file.success.as_dict() for file in read] == [tables[0]["success"]] * 2
+    assert read[0].rows[0].seconds == pytest.approx(tables[0]["episodes"][0]["steps"] * DECISION_PERIOD)
     films = list((tmp_path / "1" / "videos").glob("success_*.mp4"))
     assert films
     assert all(film.stat().st_size > 10_000 for film in films)

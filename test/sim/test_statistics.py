@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom, fisher_exact
+from statsmodels.stats.contingency_tables import mcnemar
 
-from steadyhand.sim.statistics import PairedGain, Rate
+from steadyhand.sim.statistics import PairedGain, Rate, UnpairedGain, holm
 
 
 def test_wilson_matches_the_formula():
@@ -46,3 +48,39 @@ def test_the_interval_covers_at_its_rate():
         gain = PairedGain.of(before, after)
         covered += gain.lo <= 0.2 <= gain.hi
     assert 0.91 <= covered / 300 <= 0.985
+
+
+@pytest.mark.parametrize(("helped", "hurt"), [(30, 5), (7, 9), (1, 0), (0, 6)])
+def test_mcnemar_is_the_exact_one_of_statsmodels(helped, hurt):
+    before = [True] * hurt + [False] * helped + [True, False]
+    after = [False] * hurt + [True] * helped + [True, False]
+    assert PairedGain.of(before, after).mcnemar_p == pytest.approx(mcnemar([[1, hurt], [helped, 1]]).pvalue, rel=1e-12)
+    assert PairedGain.of(after, before).mcnemar_p == PairedGain.of(before, after).mcnemar_p
+
+
+def test_unpaired_gain_matches_newcombe_and_fisher():
+    """Newcombe (1998), table II, column (a): 56/70 against 48/80, method 10 gives .0524 to .3339."""
+    gain = UnpairedGain.of([True] * 48 + [False] * 32, [True] * 56 + [False] * 14)
+    assert gain.difference == pytest.approx(0.2)
+    assert (gain.lo, gain.hi) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert gain.fisher_p == pytest.approx(fisher_exact([[48, 56], [32, 14]]).pvalue)
+    back = UnpairedGain.of([True] * 56 + [False] * 14, [True] * 48 + [False] * 32)
+    assert (back.lo, back.hi, back.fisher_p) == pytest.approx((-gain.hi, -gain.lo, gain.fisher_p))
+
+
+def test_fisher_errs_at_most_at_its_rate():
+    """Two policies with the same rate, every outcome of 15 episodes each weighted with its probability."""
+    weights = binom.pmf(np.arange(16), 15, 0.7)
+    error = 0.0
+    for i in range(16):
+        for j in range(16):
+            p = UnpairedGain.of([True] * i + [False] * (15 - i), [True] * j + [False] * (15 - j)).fisher_p
+            error += weights[i] * weights[j] * (p <= 0.05)
+    assert error <= 0.05
+
+
+def test_holm():
+    """The example of Holm's step-down procedure by hand: 3 p1, 2 p2, p3, made monotone."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
