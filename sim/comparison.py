@@ -132,7 +132,9 @@ class Comparison:
 def compare(evaluations: Sequence[EvaluationFile], every_pair: bool = False) -> list[Comparison]:
     """Compare evaluations with the first of them, or each with each, with Holm's correction for their number."""
     for what in ("task", "robot"):
-        values = {getattr(evaluation, what): evaluation.name for evaluation in reversed(evaluations)}
+        values: dict[str, str] = {}
+        for evaluation in evaluations:
+            values.setdefault(getattr(evaluation, what), evaluation.name)
         if len(values) > 1:
             given = ", ".join(f"{value} ({name})" for value, name in values.items())
             raise SteadyhandError(f"evaluations of different {what}s cannot be compared: {given}; give those of one")

@@ -59,8 +59,8 @@ class PairedGain:
         if np.ptp(change) == 0:  # no spread: the bootstrap has nothing to draw from
             lo = hi = float(change[0])
         else:
-            interval = bootstrap(
-                (change,), np.mean, confidence_level=CONFIDENCE, rng=np.random.default_rng(0)
+            interval = bootstrap(  # in batches, because all resamples at once would take gigabytes
+                (change,), np.mean, confidence_level=CONFIDENCE, batch=1000, rng=np.random.default_rng(0)
             ).confidence_interval
             lo, hi = float(interval.low), float(interval.high)
         p = float(binomtest(helped, helped + hurt).pvalue) if helped + hurt else 1.0

@@ -24,8 +24,8 @@ class CompareConfig:
 
     files: Positional[tuple[Path, ...]] = ()
     """Two or more eval.json files, or the folders they are in."""
-    pairs: Literal["first", "all"] = "first"
-    """Each policy against the first, or all against all; p-values are corrected for their number (Holm)."""
+    against: Literal["first", "all"] = "first"
+    """Compare each policy with the first, or with all others; p-values are corrected for their number (Holm)."""
     json: Path | None = None
     """Also write the numbers there."""
     html: Path | None = None
@@ -61,7 +61,7 @@ def main(config: CompareConfig) -> None:
     for path in (config.json, config.html):
         if path and path.resolve() in inputs:
             raise SteadyhandError(f"'{path}' is one of the evaluations and would be lost; choose another file")
-    comparisons = compare(evaluations, every_pair=config.pairs == "all")
+    comparisons = compare(evaluations, every_pair=config.against == "all")
     print(report(evaluations, comparisons))
     if config.json:
         write(config.json, json.dumps(as_dict(evaluations, comparisons), indent=1) + "\n")

@@ -14,6 +14,7 @@ from steadyhand.sim.power import Question, plan
 from steadyhand.sim.sequential import Anytime
 from steadyhand.sim.statistics import PairedGain, Rate, UnpairedGain
 
+ROOT = Path(__file__).parents[1]
 BASE = [i % 3 == 0 for i in range(90)]
 BETTER = [i % 3 != 1 for i in range(90)]
 
@@ -210,6 +211,7 @@ def test_plan(tmp_path, capsys):
     assert written["plans"][0] == pytest.approx({"discordance": 0.45} | expected.as_dict())
     for words in ("45.0 % of the seeds", str(expected.paired), str(expected.unpaired), "assumed", "McNemar", "Fisher"):
         assert words in said
+    assert said.split("\nsame seeds: ")[0] in (ROOT / "docs" / "evaluation.md").read_text()
     assert main(["compare", "--plan", "--difference", "-0.15", "--discordance", "0.2"]) == 0
     assert "assumed" not in capsys.readouterr().out
 
