@@ -69,12 +69,13 @@ def evidence(comparisons: Sequence[Comparison]) -> str:
     """The anytime-valid p-value after each pair, on the way to the decision."""
     level = ALPHA / len(comparisons)
     with style():
-        figure = Figure(figsize=(PANEL, 2.6), layout="constrained")
+        figure = Figure(figsize=(PANEL, 2.4 + 0.17 * len(comparisons)), layout="constrained")  # the legend grows
         axes = figure.subplots()
         for number, comparison in enumerate(comparisons):
             p_values = np.concatenate(([1.0], comparison.anytime.p_values))
             name = gain_name(comparison).replace("\n", " ")
-            axes.step(np.arange(len(p_values)), p_values, where="post", color=colour(number + 1), label=name)
+            dashes = ("-", ":", "-.", "--")[number // len(PALETTE) % 4]  # colours have begun again
+            axes.step(np.arange(len(p_values)), p_values, where="post", color=colour(number + 1), ls=dashes, label=name)
             if after := comparison.decided_after:
                 axes.plot([after], [p_values[after]], "o", color=colour(number + 1), ms=6)
         axes.axhline(level, color=LIGHT["ink"], lw=1, ls="--")
@@ -85,7 +86,7 @@ def evidence(comparisons: Sequence[Comparison]) -> str:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         no_ticks(axes)
-        figure.legend(loc="outside upper left", ncols=1 if len(comparisons) > 2 else 2)
+        figure.legend(loc="outside upper left", ncols=1)
         return to_svg(figure, "evidence")
 
 
