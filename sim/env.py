@@ -1,6 +1,8 @@
 """Episodes on the twin: one robot, one task, decisions at the policy's rate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -11,7 +13,7 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Observation, Twin
 from steadyhand.sim.robot import RobotSpec, load_robot
 from steadyhand.sim.rotations import quat_from_rot6d, rot6d_from_quat
-from steadyhand.sim.scene import build_spec, compile, home_qpos
+from steadyhand.sim.scene import build_spec, check_home, compile, home_qpos
 from steadyhand.sim.tasks import Task, make_task
 
 DECISION_PERIOD = 0.1  # s
@@ -30,9 +32,9 @@ class World:
     home: np.ndarray  # (nq,)
 
     @staticmethod
-    def load(robot: str, task: str | None) -> "World":
-        """Build the world of a robot and a task by name (None: a bare table)."""
-        spec_of_robot = load_robot(robot)
+    def load(robot: str, task: str | None, packages: Mapping[str, Path] | None = None) -> "World":
+        """Build the world of a robot (``load_robot``) and a task by name (None: a bare table)."""
+        spec_of_robot = load_robot(robot, packages)
         chosen = make_task(task) if task else None
         spec = build_spec(spec_of_robot)
         if chosen is not None:
@@ -40,7 +42,9 @@ class World:
                 raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot}' has none; use --task none")
             chosen.build(spec, spec_of_robot)
         model = compile(spec)
-        return World(spec_of_robot, chosen, model, spec_of_robot.arm(), home_qpos(model, spec_of_robot))
+        home = home_qpos(model, spec_of_robot)
+        check_home(model, home, spec_of_robot)
+        return World(spec_of_robot, chosen, model, spec_of_robot.arm(), home)
 
     def twin(self, controller: str = "cartesian_impedance") -> Twin:
         """A new twin of this world, moved by a controller by name."""

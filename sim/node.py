@@ -12,6 +12,7 @@ from steadyhand import ros, ros_messages
 from steadyhand.crisp_control.parameters import CONTROLLERS
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
+from steadyhand.sim.meshes import parse_packages
 from steadyhand.sim.realtime import Instant, RealtimeWorld
 from steadyhand.sim.ros_cameras import Cameras
 from steadyhand.sim.ros_references import ReferenceTopics
@@ -27,7 +28,10 @@ class TwinConfig:
     """Serve a robot's ROS 2 topics from a twin in real time."""
 
     robot: str = "fr3"
-    """A robot of config/robots, or the path of a robot's YAML file."""
+    """A name (`steadyhand robots`; with the package robot_descriptions also its names), or the path of a robot file
+    (.yaml), of a URDF (.urdf) or of an MJCF (.xml). What they leave open is derived and printed."""
+    package: tuple[str, ...] = ()
+    """NAME=PATH of folders that package://NAME in the URDF means, where ROS does not know them."""
     task: str = "peg_insertion"
     """What stands on the table; "none" for a bare arm."""
     controller: str = "cartesian_impedance"
@@ -169,7 +173,10 @@ def _check(config: TwinConfig) -> None:
 def main(config: TwinConfig) -> int:
     """Run until Ctrl-C or for the given duration."""
     _check(config)
-    world = World.load(config.robot, None if config.task == "none" else config.task)
+    packages = parse_packages(config.package)
+    world = World.load(config.robot, None if config.task == "none" else config.task, packages)
+    for note in world.robot.notes:
+        print(f"{world.robot.name}: {note}")
     cameras = Cameras(world.model, _split(config.cameras), config.width, config.height)
     realtime = RealtimeWorld(world, config.seed, config.controller)
     realtime.start()

@@ -1,60 +1,26 @@
-"""Robots: what an arm is called, which URDF describes it, and what its URDF cannot say."""
+"""Robots: an arm's description, joined with what its robot file says and with what is derived for the rest."""
 
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import yaml
 
 from steadyhand.crisp_control._core import ArmModel
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.paths import config_dir
-from steadyhand.sim.urdf import MOVABLE, Joint, Urdf, read_urdf
+from steadyhand.sim.derive import check_chain, check_tool, choose_joints, choose_tool, find_joint, locked_positions
+from steadyhand.sim.descriptions import described_names, described_path
+from steadyhand.sim.home import choose_home
+from steadyhand.sim.locking import lock
+from steadyhand.sim.meshes import check_package
+from steadyhand.sim.mjcf import Mjcf, MjcfArm, read_mjcf
+from steadyhand.sim.robot_file import CameraSpec, GripperSpec, RobotFile, read_robot_file
+from steadyhand.sim.urdf import Joint, Urdf, check_urdf, read_urdf
 
-
-@dataclass(frozen=True)
-class GripperSpec:
-    """A parallel gripper driven by one joint; an opening is that of one finger."""
-
-    joint: str
-    pad_links: tuple[str, ...]  # links whose collision shapes touch what is held
-    max_opening: float  # m
-    max_force: float  # of one finger, N
-    stiffness: float  # of the position loop, N/m
-    damping: float  # of the drive, per finger, N s/m
-    armature: float  # of the drive, per finger, kg
-    mimic_joint: str | None = None  # the other finger
-
-
-@dataclass(frozen=True)
-class CameraSpec:
-    """Where a camera stands, what it looks at and which way is up in its picture; of the frame it is fixed to."""
-
-    pos: tuple[float, ...]  # m
-    target: tuple[float, ...]  # m
-    up: tuple[float, ...]
-    fovy: float  # vertical field of view, deg
-
-
-@dataclass(frozen=True)
-class RobotFile:
-    """The keys of a robot's YAML file."""
-
-    name: str
-    urdf: str
-    base_frame: str
-    tool_frame: str
-    joints: tuple[str, ...]
-    q_home: tuple[float, ...]
-    armature: tuple[float, ...]
-    gripper: GripperSpec | None = None
-    controllers: str | None = None  # gains, relative to the file; config/controllers/<name>.yaml if left out
-    firmware_gravity: bool = False
-    front_camera: CameraSpec = CameraSpec((1.25, -0.66, 0.66), (0.29, 0.0, 0.32), (0.0, 0.0, 1.0), 44.0)
-    # Beside the FR3's hand, looking past the fingertips; up in the picture is the tool's x axis.
-    wrist_camera: CameraSpec = CameraSpec((0.066, 0.0, -0.058), (0.008, 0.0, 0.02), (1.0, 0.0, 0.0), 70.0)
+ROTOR = 0.002  # kg m^2 per Nm of effort limit: a drive's inertia where nobody says; the FR3 has 0.0022 to 0.006
+_FILES = {".yaml": "", ".yml": "", ".urdf": "urdf", ".xml": "mjcf", ".mjcf": "mjcf"}
+_NO_GAINS = Path(os.devnull)  # the core's careful defaults
 
 
 @dataclass(frozen=True)
@@ -77,6 +43,8 @@ class RobotSpec:
     wrist_camera: CameraSpec  # in the tool frame
     gains: Path  # YAML file of the controllers' parameters; where there is none, the core's careful defaults hold
     firmware_gravity: bool  # the real arm adds gravity torques itself, as Franka's does
+    mjcf: Mjcf | None = None  # what the twin is made of, where the URDF was made from an MJCF
+    notes: tuple[str, ...] = ()  # what was derived because neither description nor robot file says it
 
     @property
     def urdf_xml(self) -> str:
@@ -88,154 +56,204 @@ class RobotSpec:
         return ArmModel(self.urdf_xml, list(self.joints), self.tool_frame, list(self.armature))
 
 
-_NESTED = {"gripper": GripperSpec, "front_camera": CameraSpec, "wrist_camera": CameraSpec}
-
-
 def robot_names() -> list[str]:
     """The robots that come with Steadyhand."""
     return sorted(file.stem for file in (config_dir() / "robots").glob("*.yaml"))
 
 
-def load_robot(name_or_path: str | Path) -> RobotSpec:
-    """Load a robot by its name in config/robots, or by the path of a YAML file."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        if str(name_or_path) not in robot_names():
-            raise unknown("robot", name_or_path, robot_names(), "or give the path of a robot's YAML file")
-        path = config_dir() / "robots" / f"{name_or_path}.yaml"
-    entry = _read(path)
-    return _resolve(path, entry, read_urdf(path.parent / entry.urdf))
+def load_robot(name_or_path: str | Path, packages: Mapping[str, Path] | None = None) -> RobotSpec:
+    """Load a robot.
+
+    Args:
+        name_or_path: A name in config/robots or, where it is installed, in the package robot_descriptions; or the path
+            of a robot file (.yaml), of a URDF (.urdf) or of an MJCF (.xml).
+        packages: Folders of package:// by name; they come before the robot file's.
+    """
+    path = _find(name_or_path)
+    kind = _FILES[path.suffix.lower()]
+    if kind:
+        entry, file = RobotFile(path.stem, **{kind: path.name}), None
+    else:
+        entry, file = read_robot_file(path), path
+    folders = {name: check_package(name, path.parent / folder, str(path)) for name, folder in entry.packages.items()}
+    return _Resolver(path, entry, folders | dict(packages or {})).spec(file)
 
 
-def _read(path: Path) -> RobotFile:
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SteadyhandError(f"cannot read the robot file {path}: {' '.join(str(error).split())}") from error
-    if isinstance(data, Mapping):
-        nested = {key: cls for key, cls in _NESTED.items() if isinstance(data.get(key), Mapping)}
-        data = {**data, **{key: _build(cls, data[key], f"{path}: {key}") for key, cls in nested.items()}}
-    return _build(RobotFile, data, str(path))
+def _find(name_or_path: str | Path) -> Path:
+    """The file of a robot."""
+    name, path = str(name_or_path), Path(name_or_path)
+    if path.suffix.lower() in _FILES:
+        return path
+    if name in robot_names():
+        return config_dir() / "robots" / f"{name}.yaml"
+    described = described_path(name)
+    if described is not None:
+        return described
+    hint = "or give the path of a robot file (.yaml), a URDF (.urdf) or an MJCF (.xml)"
+    more = "" if described_names() else "; more names with: pip install robot_descriptions"
+    raise unknown("robot", name, robot_names() + described_names(), hint + more)
 
 
-def _build(cls, data: object, where: str):
-    """Fill a dataclass from a YAML mapping, refusing keys and values that do not belong."""
-    if not isinstance(data, Mapping):
-        raise SteadyhandError(f"{where}: needs keys and values, has {type(data).__name__}")
-    types = {field.name: field.type for field in fields(cls)}
-    for key in data:
-        if key not in types:
-            raise unknown("key", key, types, f"in {where}")
-    missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in data]
-    if missing:
-        raise SteadyhandError(f"{where}: key '{missing[0]}' is missing; needed: {', '.join(types)}")
-    return cls(**{key: _value(types[key], value, f"{where}: {key}") for key, value in data.items()})
+class _Resolver:
+    """Joins a robot file, which may be empty, with its description."""
 
+    def __init__(self, path: Path, entry: RobotFile, packages: Mapping[str, Path]) -> None:
+        self._path, self._entry = path, entry
+        self._notes: list[str] = []
+        self._mjcf: MjcfArm | None = None
+        self._urdf = self._read(packages)
+        self.joints = self._choose_joints()
+        self.tool_frame = self._choose_tool()
+        self._lock()
 
-def _value(kind, value: object, where: str):
-    """Check one YAML value against the type of its field."""
-    if kind in (tuple[str, ...], tuple[float, ...]):
-        item = str if kind == tuple[str, ...] else float
-        if not isinstance(value, list):
-            raise SteadyhandError(f"{where}: needs a list, has '{value}'")
-        return tuple(_value(item, entry, where) for entry in value)
-    if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise SteadyhandError(f"{where}: needs a finite number, has '{value}'")
-        return float(value)
-    if not isinstance(value, kind):
-        raise SteadyhandError(f"{where}: '{value}' is a {type(value).__name__}, which does not belong here")
-    return value
-
-
-def _resolve(path: Path, entry: RobotFile, urdf: Urdf) -> RobotSpec:
-    """Join a robot file with its URDF."""
-    if entry.base_frame != urdf.root:
-        raise SteadyhandError(
-            f"{path}: base_frame '{entry.base_frame}' must be the root link '{urdf.root}' of {urdf.path}"
+    def spec(self, file: Path | None) -> RobotSpec:
+        """The robot; file is None if there is no robot file."""
+        entry, joints = self._entry, self._checked_joints()
+        endless = [joint.type == "continuous" for joint in joints]
+        return RobotSpec(
+            name=entry.name or self._path.stem,
+            urdf=self._urdf,
+            base_frame=self._base(),
+            tool_frame=self.tool_frame,
+            joints=self.joints,
+            q_home=self._home(joints),
+            armature=self._armature(joints),
+            q_lower=tuple(-math.inf if e else joint.lower for e, joint in zip(endless, joints, strict=True)),
+            q_upper=tuple(math.inf if e else joint.upper for e, joint in zip(endless, joints, strict=True)),
+            dq_limit=tuple(joint.velocity for joint in joints),
+            tau_limit=tuple(joint.effort for joint in joints),
+            gripper=entry.gripper,
+            front_camera=entry.front_camera,
+            wrist_camera=entry.wrist_camera,
+            gains=_gains(file, entry),
+            firmware_gravity=entry.firmware_gravity,
+            mjcf=self._mjcf and Mjcf(self._mjcf.source.path, self._mjcf.source.root, self._locked),
+            notes=tuple(self._notes),
         )
-    if entry.tool_frame not in urdf.links:
-        raise unknown("tool_frame", entry.tool_frame, urdf.links, f"links of {urdf.path}, asked for by {path}")
-    joints = _arm_joints(path, entry, urdf)
-    for key in ("q_home", "armature"):
-        if len(getattr(entry, key)) != len(joints):
-            raise SteadyhandError(f"{path}: {key} has {len(getattr(entry, key))} values for {len(joints)} joints")
-    if entry.gripper is not None:
-        _check_gripper(path, entry.gripper, urdf)
-    _check_camera(path, "front_camera", entry.front_camera)
-    _check_camera(path, "wrist_camera", entry.wrist_camera)
-    _check_movable(path, entry, urdf)
-    endless = [joint.type == "continuous" for joint in joints]
-    return RobotSpec(
-        name=entry.name,
-        urdf=urdf,
-        base_frame=entry.base_frame,
-        tool_frame=entry.tool_frame,
-        joints=entry.joints,
-        q_home=_home(path, entry, joints),
-        armature=entry.armature,
-        q_lower=tuple(-math.inf if e else joint.lower for e, joint in zip(endless, joints, strict=True)),
-        q_upper=tuple(math.inf if e else joint.upper for e, joint in zip(endless, joints, strict=True)),
-        dq_limit=tuple(joint.velocity for joint in joints),
-        tau_limit=tuple(joint.effort for joint in joints),
-        gripper=entry.gripper,
-        front_camera=entry.front_camera,
-        wrist_camera=entry.wrist_camera,
-        gains=_gains(path, entry),
-        firmware_gravity=entry.firmware_gravity,
-    )
+
+    def _read(self, packages: Mapping[str, Path]) -> Urdf:
+        entry = self._entry
+        if entry.urdf:
+            return read_urdf(self._path.parent / entry.urdf, packages)
+        if entry.gripper is not None:
+            raise SteadyhandError(f"{self._path}: gripper: not with an MJCF yet, only with a URDF; leave it out")
+        path = self._path.parent / entry.mjcf
+        self._mjcf = read_mjcf(path, tuple(filter(None, (entry.tool_frame, *entry.joints))))
+        self._notes += self._mjcf.notes
+        return check_urdf(path, self._mjcf.urdf_xml, {})
+
+    def _choose_joints(self) -> tuple[str, ...]:
+        entry, urdf = self._entry, self._urdf
+        if entry.tool_frame:
+            check_tool(self._path, entry.tool_frame, urdf)
+        joints = entry.joints or choose_joints(urdf, entry.tool_frame)
+        check_chain(self._path, joints, entry.tool_frame, urdf)
+        if not entry.joints:
+            self._notes.append(f"joints: {', '.join(joints)} (in a row from the base, without the gripper's)")
+        return joints
+
+    def _choose_tool(self) -> str:
+        if self._entry.tool_frame:
+            return self._entry.tool_frame
+        tool = choose_tool(self._urdf, self.joints)
+        check_tool(self._path, tool, self._urdf)
+        self._notes.append(f"tool_frame: {tool} (a link fixed behind the last joint, by its name, or the outermost)")
+        return tool
+
+    def _lock(self) -> None:
+        """Lock what nobody drives, and write the robot file's limits over the description's."""
+        entry, gripper = self._entry, self._entry.gripper
+        if gripper is not None:
+            _check_gripper(self._path, gripper, self._urdf)
+        driven = (*self.joints, *filter(None, (gripper.joint, gripper.mimic_joint) if gripper else ()))
+        self._locked = locked_positions(self._path, self._urdf, driven, entry.locked)
+        open_ones = {name: q for name, q in self._locked.items() if name not in entry.locked}
+        if open_ones:
+            places = ", ".join(f"{name} at {q:g}" for name, q in open_ones.items())
+            self._notes.append(f"locked: {places} (no joint of the arm; at 0, or the limit nearest to 0)")
+        limits: dict[str, dict[str, float]] = {}
+        for key, limit in (("tau_limit", "effort"), ("dq_limit", "velocity")):
+            for name, value in zip(self.joints, self._per_joint(key), strict=False):
+                limits.setdefault(name, {})[limit] = value
+        self._urdf = lock(self._urdf, self._locked, limits)
+
+    def _per_joint(self, key: str) -> tuple[float, ...]:
+        """Values of a key of the robot file: one per joint, or none at all."""
+        values = getattr(self._entry, key)
+        if values and len(values) != len(self.joints):
+            raise SteadyhandError(f"{self._path}: {key} has {len(values)} values for {len(self.joints)} joints")
+        return values
+
+    def _base(self) -> str:
+        base = self._entry.base_frame
+        if base and base != self._urdf.root:
+            raise SteadyhandError(
+                f"{self._path}: base_frame '{base}' must be the root link '{self._urdf.root}' of {self._urdf.path}"
+            )
+        return self._urdf.root
+
+    def _checked_joints(self) -> list[Joint]:
+        joints = [self._urdf.joints[name] for name in self.joints]
+        for joint in joints:
+            endless = joint.type == "continuous"
+            for key in ("velocity", "effort") if endless else ("lower", "upper", "velocity", "effort"):
+                value = getattr(joint, key)
+                if not math.isfinite(value) or (key in ("velocity", "effort") and value <= 0.0):
+                    raise SteadyhandError(self._no_limit(joint, key))
+            if not endless and joint.lower >= joint.upper:
+                raise SteadyhandError(
+                    f"{self._urdf.path}: joint '{joint.name}' has a lower limit that is not below its upper one"
+                )
+        return joints
+
+    def _no_limit(self, joint: Joint, key: str) -> str:
+        where = "its <limit>" if self._mjcf is None else "its range, or its actuator's forcerange"
+        own = {"velocity": "dq_limit", "effort": "tau_limit"}.get(key)
+        return f"{self._urdf.path}: joint '{joint.name}' has no {key} limit; add it to {where}" + (
+            f", or give '{own}' (one number per joint: {', '.join(self.joints)}) in a robot file" if own else ""
+        )
+
+    def _home(self, joints: list[Joint]) -> tuple[float, ...]:
+        home = self._per_joint("q_home")
+        if not home and self._mjcf is not None and self._mjcf.home:
+            home = tuple(self._mjcf.home[name] for name in self.joints)
+            self._notes.append(f"q_home: {_numbers(home)} (keyframe of the MJCF)")
+        if not home:
+            home = choose_home(self._urdf, self.joints, self.tool_frame)
+            self._notes.append(f"q_home: {_numbers(home)} (far from singular, tool before the base and down)")
+        for q, joint in zip(home, joints, strict=True):
+            if joint.type != "continuous" and not joint.lower <= q <= joint.upper:
+                raise SteadyhandError(
+                    f"{self._path}: q_home gives joint '{joint.name}' {q}, outside its limits "
+                    f"{joint.lower} to {joint.upper}"
+                )
+        return home
+
+    def _armature(self, joints: list[Joint]) -> tuple[float, ...]:
+        armature = self._per_joint("armature")
+        if not armature and self._mjcf is not None:
+            return tuple(self._mjcf.armature[name] for name in self.joints)
+        if not armature:
+            armature = tuple(ROTOR * joint.effort for joint in joints)
+            self._notes.append(f"armature: {_numbers(armature)} (assumed: {ROTOR} kg m^2 per Nm of effort limit)")
+        return armature
 
 
-def _gains(path: Path, entry: RobotFile) -> Path:
+def _gains(file: Path | None, entry: RobotFile) -> Path:
+    """The file of gains; a bare description has none, even if it is called like one of our robots."""
+    if file is None:
+        return _NO_GAINS
     if entry.controllers is None:
-        return config_dir() / "controllers" / f"{entry.name}.yaml"
-    gains = path.parent / entry.controllers
+        return config_dir() / "controllers" / f"{entry.name or file.stem}.yaml"
+    gains = file.parent / entry.controllers
     if not gains.is_file():
-        raise SteadyhandError(f"{path}: controllers: there is no file {gains}")
+        raise SteadyhandError(f"{file}: controllers: there is no file {gains}")
     return gains
-
-
-def _find_joint(path: Path, name: str, urdf: Urdf) -> Joint:
-    if name not in urdf.joints:
-        raise unknown("joint", name, urdf.joints, f"joints of {urdf.path}, asked for by {path}")
-    return urdf.joints[name]
-
-
-def _arm_joints(path: Path, entry: RobotFile, urdf: Urdf) -> list[Joint]:
-    joints = [_find_joint(path, name, urdf) for name in entry.joints]
-    if not 5 <= len(joints) <= 8:
-        raise SteadyhandError(f"{path}: an arm has 5 to 8 joints, 'joints' lists {len(joints)}")
-    chain = urdf.group(entry.tool_frame)
-    if entry.joints != chain:
-        raise SteadyhandError(
-            f"{path}: 'joints' must be the movable joints from '{entry.base_frame}' to '{entry.tool_frame}', in order: "
-            + ", ".join(chain)
-        )
-    for joint in joints:
-        needed = ("velocity", "effort") if joint.type == "continuous" else ("lower", "upper", "velocity", "effort")
-        for key in needed:
-            value = getattr(joint, key)
-            if not math.isfinite(value) or (key in ("velocity", "effort") and value <= 0.0):
-                raise SteadyhandError(f"{urdf.path}: joint '{joint.name}' has no {key} limit; add it to its <limit>")
-        if joint.lower >= joint.upper:
-            raise SteadyhandError(
-                f"{urdf.path}: joint '{joint.name}' has a lower limit that is not below its upper one"
-            )
-    return joints
-
-
-def _home(path: Path, entry: RobotFile, joints: list[Joint]) -> tuple[float, ...]:
-    for q, joint in zip(entry.q_home, joints, strict=True):
-        if joint.type != "continuous" and not joint.lower <= q <= joint.upper:
-            raise SteadyhandError(
-                f"{path}: q_home gives joint '{joint.name}' {q}, outside its limits {joint.lower} to {joint.upper}"
-            )
-    return entry.q_home
 
 
 def _check_gripper(path: Path, gripper: GripperSpec, urdf: Urdf) -> None:
     for name in filter(None, (gripper.joint, gripper.mimic_joint)):
-        joint = _find_joint(path, name, urdf)
+        joint = find_joint(path, name, urdf)
         if joint.type != "prismatic":
             raise SteadyhandError(f"{path}: gripper joint '{name}' is {joint.type}; a parallel gripper needs prismatic")
     for link in gripper.pad_links:
@@ -246,23 +264,5 @@ def _check_gripper(path: Path, gripper: GripperSpec, urdf: Urdf) -> None:
             raise SteadyhandError(f"{path}: gripper {key} must be positive, is {getattr(gripper, key)}")
 
 
-def _check_camera(path: Path, key: str, camera: CameraSpec) -> None:
-    for name in ("pos", "target", "up"):
-        if len(getattr(camera, name)) != 3:
-            raise SteadyhandError(f"{path}: {key}: {name} needs 3 numbers, has {len(getattr(camera, name))}")
-    if not 0.0 < camera.fovy < 180.0:
-        raise SteadyhandError(f"{path}: {key}: fovy must lie between 0 and 180 degrees, is {camera.fovy}")
-    if np.linalg.norm(np.cross(np.subtract(camera.pos, camera.target), camera.up)) < 1e-9:
-        raise SteadyhandError(f"{path}: {key}: 'up' must not point along the view, from 'pos' to 'target'")
-
-
-def _check_movable(path: Path, entry: RobotFile, urdf: Urdf) -> None:
-    """A joint nobody drives would swing freely in the twin; say so instead."""
-    gripper = entry.gripper
-    driven = {*entry.joints, *((gripper.joint, gripper.mimic_joint) if gripper else ())}
-    for joint in urdf.joints.values():
-        if joint.type in MOVABLE and joint.name not in driven:
-            raise SteadyhandError(
-                f"{path}: joint '{joint.name}' of {urdf.path} is movable but neither an arm joint nor of the gripper; "
-                "list it or make it fixed"
-            )
+def _numbers(values: tuple[float, ...]) -> str:
+    return "[" + ", ".join(f"{value:.4g}" for value in values) + "]"

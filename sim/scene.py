@@ -6,7 +6,9 @@ import mujoco
 import numpy as np
 
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim.robot import CameraSpec, GripperSpec, RobotSpec
+from steadyhand.sim.mjcf import twin_spec
+from steadyhand.sim.robot import RobotSpec
+from steadyhand.sim.robot_file import CameraSpec, GripperSpec
 from steadyhand.sim.urdf import Urdf, mujoco_xml
 
 VISUAL_GROUP = 2  # drawn, touches nothing
@@ -22,14 +24,14 @@ def build_spec(robot: RobotSpec, timestep: float = 0.001) -> mujoco.MjSpec:
     joint, the actuator "gripper" (opening of one finger in m), the site "tool", the cameras "front" and "wrist",
     the geom "table".
     """
-    spec = _parse(robot.urdf)
+    spec = _parse(robot.urdf) if robot.mjcf is None else twin_spec(robot.mjcf)
     spec.modelname = robot.name
     spec.option.timestep = timestep
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     # With MuJoCo's pyramidal cones a peg creeps through closed fingers by 0.4 mm/s; with these by 0.002, at equal cost.
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10.0
-    _sort_geoms(spec)
+    _sort_geoms(spec, weightless=robot.mjcf is None)
     _exclude_neighbours(spec, robot.urdf)
     _add_motors(spec, robot)
     if robot.gripper is not None:
@@ -59,6 +61,19 @@ def home_qpos(model: mujoco.MjModel, robot: RobotSpec) -> np.ndarray:
     return qpos
 
 
+def check_home(model: mujoco.MjModel, home: np.ndarray, robot: RobotSpec) -> None:
+    """Refuse a home (nq,) in which the arm touches itself or anything else: it would jump away."""
+    data = mujoco.MjData(model)
+    data.qpos[:] = home
+    mujoco.mj_forward(model, data)
+    own = {int(model.jnt_bodyid[model.joint(name).id]) for name in robot.joints}
+    for contact in data.contact:
+        bodies = [int(model.geom_bodyid[geom]) for geom in contact.geom]
+        if any(int(model.body_weldid[body]) in own for body in bodies):
+            names = " touches ".join(f"'{model.body(body).name}'" for body in bodies)
+            raise SteadyhandError(f"{robot.name}: at home {names}; give a free posture as 'q_home' in a robot file")
+
+
 def _parse(urdf: Urdf) -> mujoco.MjSpec:
     try:
         return mujoco.MjSpec.from_string(mujoco_xml(urdf))
@@ -71,15 +86,16 @@ def _body(spec: mujoco.MjSpec, link: str) -> mujoco.MjsBody:
     return spec.body(link) or spec.worldbody
 
 
-def _sort_geoms(spec: mujoco.MjSpec) -> None:
+def _sort_geoms(spec: mujoco.MjSpec, weightless: bool) -> None:
     """Tell pictures from contact bodies; a link without visuals shows its contact bodies.
 
-    No shape weighs anything: the URDF's inertias are the whole truth, for Pinocchio as for MuJoCo.
+    No shape of a URDF weighs anything: its inertias are the whole truth, for Pinocchio as for MuJoCo.
     """
     for body in spec.bodies:
         has_visual = any(_is_visual(geom) for geom in body.geoms)
         for geom in body.geoms:
-            geom.mass = 0.0
+            if weightless:
+                geom.mass = 0.0
             geom.group = VISUAL_GROUP if _is_visual(geom) or not has_visual else COLLISION_GROUP
 
 

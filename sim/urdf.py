@@ -1,21 +1,18 @@
 """Reading a URDF with the checks that make a clear refusal out of what Pinocchio and MuJoCo would choke on later."""
 
-import logging
 import math
-import os
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from steadyhand.errors import SteadyhandError
-
-_log = logging.getLogger(__name__)
+from steadyhand.sim.meshes import place_meshes
 
 MOVABLE = ("revolute", "continuous", "prismatic")
 _SUPPORTED = (*MOVABLE, "fixed")
-_MESH_FORMATS = (".stl", ".obj", ".msh")
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class Joint:
     upper: float
     velocity: float
     effort: float
+    mimic: str | None = None  # the joint that it follows
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Urdf:
     root: str
     links: tuple[str, ...]
     joints: dict[str, Joint]
+    packages: Mapping[str, Path] = field(default_factory=dict)  # folders of package://, besides where ROS looks
 
     def chain(self, link: str) -> list[Joint]:
         """The joints from the root to a link, root first."""
@@ -56,16 +55,21 @@ class Urdf:
         return tuple(joint.name for joint in self.chain(link) if joint.type in MOVABLE)
 
 
-def read_urdf(path: Path) -> Urdf:
+def read_urdf(path: Path, packages: Mapping[str, Path] | None = None) -> Urdf:
     """Read and check a URDF file; every refusal names the file and what is wrong."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise SteadyhandError(f"cannot read the URDF {path}: {_line(error)}") from error
+    return check_urdf(path, text, packages or {})
+
+
+def check_urdf(path: Path, text: str, packages: Mapping[str, Path]) -> Urdf:
+    """Check a URDF that stands in a file, or was made from that file."""
     root = _parse(path, text)
     links = _unique(path, root, "link")
     joints = {name: _joint(path, name, element, links) for name, element in _unique(path, root, "joint").items()}
-    urdf = Urdf(path, text, _root_link(path, links, joints), tuple(links), joints)
+    urdf = Urdf(path, text, _root_link(path, links, joints), tuple(links), joints, packages)
     _check_tree(urdf)
     _check_inertias(urdf, links)
     return urdf
@@ -74,12 +78,7 @@ def read_urdf(path: Path) -> Urdf:
 def mujoco_xml(urdf: Urdf) -> str:
     """The URDF as MuJoCo has to see it: mesh files by absolute path, nothing fused, visuals kept."""
     root = ElementTree.fromstring(urdf.xml)
-    for link in root.findall("link"):
-        for kind in ("visual", "collision"):
-            for element in link.findall(kind):
-                mesh = element.find("geometry/mesh")
-                if mesh is not None and not _place_mesh(urdf.path, kind, mesh):
-                    link.remove(element)
+    place_meshes(urdf.path, root, urdf.packages)
     options = {"discardvisual": "false", "fusestatic": "false", "strippath": "false"}
     extension = root.find("mujoco")
     if extension is not None:
@@ -133,7 +132,8 @@ def _joint(path: Path, name: str, element: ElementTree.Element, links: dict[str,
         _number(path, f"limit of joint '{name}'", limit, key) for key in ("lower", "upper", "velocity", "effort")
     ]
     parent, child = ends
-    return Joint(name, kind, parent, child, *numbers)
+    mimic = element.find("mimic")
+    return Joint(name, kind, parent, child, *numbers, mimic.get("joint") if mimic is not None else None)
 
 
 def _number(path: Path, what: str, element: ElementTree.Element | None, key: str) -> float:
@@ -197,38 +197,6 @@ def _mass(path: Path, name: str, inertial: ElementTree.Element | None) -> float:
     if mass <= 0.0 or np.linalg.eigvalsh(matrix)[0] <= 0.0:
         raise SteadyhandError(f"{path}: {what} is not physical; mass must be positive and inertia positive definite")
     return mass
-
-
-def _place_mesh(urdf: Path, kind: str, mesh: ElementTree.Element) -> bool:
-    """Write the absolute path of a mesh file. False if it is a picture only, in a format MuJoCo cannot read."""
-    name = mesh.get("filename", "")
-    file = _find_mesh(urdf, name)
-    if file.suffix.lower() not in _MESH_FORMATS:
-        if kind == "visual":
-            _log.warning("%s: visual mesh %s left out, MuJoCo reads %s only", urdf, name, " ".join(_MESH_FORMATS))
-            return False
-        raise SteadyhandError(
-            f"{urdf}: collision mesh '{name}' is no {' '.join(_MESH_FORMATS)} file; convert it, say with trimesh"
-        )
-    mesh.set("filename", str(file))
-    return True
-
-
-def _find_mesh(urdf: Path, name: str) -> Path:
-    """Look for package://PACKAGE/FILE above the URDF and in the sourced ROS workspaces, for anything else beside it."""
-    if name.startswith("package://"):
-        inside = name.removeprefix("package://")
-        shares = [Path(prefix) / "share" for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if prefix]
-        candidates = [folder / inside for folder in [*urdf.resolve().parents, *shares]]
-    else:
-        candidates = [urdf.resolve().parent / name.removeprefix("file://")]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise SteadyhandError(
-        f"{urdf}: mesh file '{name}' not found; put it beside the URDF, source the ROS workspace that has the package, "
-        "or replace the mesh by primitives"
-    )
 
 
 def _line(error: Exception) -> str:
