@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from steadyhand.crisp_control.parameters import CONTROLLERS, load_parameters, read_gains
+from steadyhand.errors import SteadyhandError
 from steadyhand.sim.robot import load_robot
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def parameter_file(robot: str, controller: str, core: Iterable[Parameter]) -> st
         core: The controller's parameters.
     """
     spec = load_robot(robot)
+    if spec.file is None:  # what is derived for a twin must not reach an arm unseen
+        raise SteadyhandError(
+            f"{robot}: an arm needs a robot file (.yaml) that says at least 'firmware_gravity'; see docs/new_arm.md"
+        )
     # Refuses what is wrong, in `shared` too: any controller would do for the broadcaster.
     load_parameters(spec.gains, spec.arm(), controller if controller in CONTROLLERS else "gravity_compensation")
     sections = read_gains(spec.gains)
@@ -48,7 +53,8 @@ def parameter_file(robot: str, controller: str, core: Iterable[Parameter]) -> st
     for parameter in core:
         if parameter.name in gains:
             values |= _by_ros_names(parameter, gains[parameter.name])
-    return yaml.safe_dump({f"/**/{controller}": {"ros__parameters": values}}, sort_keys=False, width=110)
+    notes = "".join(f"# derived, check it: {note}\n" for note in spec.notes)
+    return notes + yaml.safe_dump({f"/**/{controller}": {"ros__parameters": values}}, sort_keys=False, width=110)
 
 
 def _by_ros_names(parameter: Parameter, value) -> dict[str, object]:

@@ -40,7 +40,7 @@ class RecordConfig:
     episodes: int = 10
     """How many to record in this session; discarded ones do not count."""
     robot: str = "fr3"
-    """A robot of config/robots, or the path of a robot's YAML file."""
+    """As for `steadyhand twin`: a name, or the path of a robot file, of a URDF or of an MJCF."""
     task: str = "peg_insertion"
     """A task of `steadyhand tasks`, or what is done in your own words."""
     namespace: str = ""

@@ -28,7 +28,7 @@ class PolicyConfig:
     checkpoint: Path
     """Output folder of `steadyhand train`, or a LeRobot checkpoint inside it."""
     robot: str = "fr3"
-    """A robot of config/robots, or the path of a robot's YAML file."""
+    """As for `steadyhand twin`: a name, or the path of a robot file, of a URDF or of an MJCF."""
     namespace: str = ""
     """Namespace of the robot's topics."""
     seed: int = 0

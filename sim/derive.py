@@ -21,12 +21,12 @@ def find_joint(source: Path, name: str, urdf: Urdf) -> Joint:
     return urdf.joints[name]
 
 
-def check_tool(source: Path, name: str, urdf: Urdf) -> None:
-    """Refuse a tool frame that the description does not have."""
+def check_tool(source: Path, name: str, urdf: Urdf, joints: tuple[str, ...] = ()) -> None:
+    """Refuse a tool frame that the description does not have, or that is called like one of the arm's joints."""
     if name not in urdf.links:
         raise unknown("tool_frame", name, urdf.links, f"links of {urdf.path}, asked for by {source}")
-    if name in urdf.joints and urdf.joints[name].type in MOVABLE:
-        others = _list(link for link in urdf.links if link not in urdf.joints)
+    if name in joints:  # Pinocchio could not tell them apart
+        others = _list(link for link in urdf.links if link not in joints)
         raise SteadyhandError(f"{source}: tool_frame '{name}' is also the name of a joint; take another link: {others}")
 
 
@@ -62,11 +62,13 @@ def check_chain(source: Path, joints: tuple[str, ...], tool_frame: str, urdf: Ur
         )
     for joint in found:
         if joint.mimic:
-            raise SteadyhandError(f"{source}: joint '{joint.name}' follows '{joint.mimic}'; only free joints are driven")
+            raise SteadyhandError(
+                f"{source}: joint '{joint.name}' follows '{joint.mimic}'; only free joints are driven"
+            )
 
 
 def choose_tool(urdf: Urdf, joints: tuple[str, ...]) -> str:
-    """The link that is fixed to the last joint's and called like a tool, the shorter the better; if none is, the outermost."""
+    """The link fixed to the last joint's and called like a tool, the shorter the better; if none is, the outermost."""
     group = urdf.group(urdf.joints[joints[-1]].child)
     links = [link for link in urdf.links if urdf.group(link) == group]
     depth = {link: len(urdf.chain(link)) for link in links}
@@ -84,9 +86,7 @@ def choose_tool(urdf: Urdf, joints: tuple[str, ...]) -> str:
     return deepest[0]
 
 
-def locked_positions(
-    source: Path, urdf: Urdf, driven: tuple[str, ...], asked: Mapping[str, float]
-) -> dict[str, float]:
+def locked_positions(source: Path, urdf: Urdf, driven: tuple[str, ...], asked: Mapping[str, float]) -> dict[str, float]:
     """Where joints stand that nobody drives (rad or m, by joint): as asked, else at 0 or the limit nearest to it."""
     free = [joint for joint in urdf.joints.values() if joint.type in MOVABLE and joint.name not in driven]
     for name, position in asked.items():
@@ -116,7 +116,7 @@ def _row(urdf: Urdf) -> tuple[list[Joint], list[Joint]]:
 
 
 def _of_gripper(joint: Joint) -> bool:
-    return bool(joint.mimic or _GRIPPER.search(joint.name) or _GRIPPER.search(joint.child))
+    return bool(joint.mimic or _GRIPPER.search(joint.name))
 
 
 def _check_count(source: Path, joints: tuple[str, ...], urdf: Urdf) -> None:

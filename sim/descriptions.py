@@ -25,7 +25,9 @@ def described_path(name: str) -> Path | None:
         module = importlib.import_module(f"{_PACKAGE}.{name}")
     except Exception as error:  # whatever git and the network think of
         reason = " ".join(str(error).split())[:200]
-        raise SteadyhandError(f"{_PACKAGE} cannot bring '{name}' ({reason}); check the network, or give a path") from error
+        raise SteadyhandError(
+            f"{_PACKAGE} cannot bring '{name}' ({reason}); check the network, or give a path"
+        ) from error
     for attribute in ("MJCF_PATH", "URDF_PATH"):
         if hasattr(module, attribute):
             return Path(getattr(module, attribute))

@@ -42,7 +42,7 @@ def _score(model, data, tool: int) -> float:
     x, y = points[-1, :2] - points[0, :2]
     z = points[-1, 2]
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
-    before = 0.25 * reach < x and abs(y) < 0.1 * reach and 0.15 * reach < z < 0.6 * reach
+    before = 0.25 * reach < x and abs(y) < 0.1 * reach and 0.3 * reach < z < 0.65 * reach
     near = gaps[np.triu_indices(len(points), 4)]
     if not before or points[2:, 2].min() < 0.1 * reach or (near.size and near.min() < 0.12 * reach):
         return -1.0
@@ -55,10 +55,14 @@ def _score(model, data, tool: int) -> float:
 
 def _range(urdf: Urdf, joints: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Where joints may be at the start, lower and upper (n,): the middle of their range, at most half a turn."""
-    limits = np.array([
-        (-np.pi, np.pi) if urdf.joints[name].type == "continuous" else (urdf.joints[name].lower, urdf.joints[name].upper)
-        for name in joints
-    ])
+    limits = np.array(
+        [
+            (-np.pi, np.pi)
+            if urdf.joints[name].type == "continuous"
+            else (urdf.joints[name].lower, urdf.joints[name].upper)
+            for name in joints
+        ]
+    )
     centre, half = limits.mean(axis=1), 0.5 * _MIDDLE * np.diff(limits, axis=1)[:, 0]
     half = np.minimum(half, _MIDDLE * np.pi)
     return centre - half, centre + half

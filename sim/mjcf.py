@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim.mjcf_urdf import HINGE, SLIDE, SPEEDS, equivalent_urdf, relative
+from steadyhand.sim.mjcf_urdf import HINGE, SLIDE, SPEEDS, WORLD, equivalent_urdf, relative
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,16 @@ def read_mjcf(path: Path, wanted: tuple[str, ...]) -> MjcfArm:
     xml = equivalent_urdf(model, bodies, path.stem)
     joints = [model.joint(int(model.body_jntadr[body])) for body in bodies if model.body_jntnum[body]]
     armature = {joint.name: float(model.dof_armature[joint.dofadr[0]]) for joint in joints}
-    home, notes = _home(model, joints)
-    notes += (f"poses are in the world of {path.name}, dq_limit is {SPEEDS[HINGE]} rad/s because an MJCF has none",)
+    notes: tuple[str, ...] = (
+        f"base_frame: {WORLD} (that of {path.name})",
+        f"dq_limit: {SPEEDS[HINGE]} rad/s (assumed, because an MJCF has none)",
+    )
     outside = [model.body(i).name for i in range(1, model.nbody) if i not in bodies and model.body_parentid[i] == 0]
     if outside:
         notes += (f"left out, because no part of the arm: {', '.join(outside)}",)
     if model.neq:
         notes += (f"left out: {model.neq} equality constraints of the MJCF",)
-    return MjcfArm(Mjcf(path, model.body(root).name), xml, armature, home, notes)
+    return MjcfArm(Mjcf(path, model.body(root).name), xml, armature, _home(model, joints), notes)
 
 
 def twin_spec(mjcf: Mjcf) -> mujoco.MjSpec:
@@ -152,22 +154,22 @@ def _check_joints(path: Path, model: mujoco.MjModel, bodies: list[int]) -> None:
             raise SteadyhandError(f"{path}: body '{name}' has a free or ball joint; an arm has hinges on a fixed base")
 
 
-def _home(model: mujoco.MjModel, joints: list) -> tuple[dict[str, float], tuple[str, ...]]:
+def _home(model: mujoco.MjModel, joints: list) -> dict[str, float]:
     """Positions of the keyframe "home", or of the first one."""
     if not model.nkey:
-        return {}, ()
+        return {}
     names = [model.key(i).name for i in range(model.nkey)]
     key = names.index("home") if "home" in names else 0
     qpos = model.key_qpos[key]
-    return {joint.name: float(qpos[joint.qposadr[0]]) for joint in joints}, ()
+    return {joint.name: float(qpos[joint.qposadr[0]]) for joint in joints}
 
 
 def _locked_poses(model: mujoco.MjModel, locked: Mapping[str, float]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Position (3,) in m and quaternion wxyz (4,) in its parent of the body behind each locked joint."""
     data = mujoco.MjData(model)
     data.qpos[:] = model.qpos0
-    for name, position in locked.items():
-        data.qpos[model.joint(name).qposadr[0]] = position
+    for name, q in locked.items():
+        data.qpos[model.joint(name).qposadr[0]] = q
     mujoco.mj_kinematics(model, data)
     poses = {}
     for name in locked:

@@ -67,9 +67,7 @@ class _Writer:
         model = self._model
         if model.body_mass[body] <= 0.0:
             return
-        turn = np.zeros(9)
-        mujoco.mju_quat2Mat(turn, model.body_iquat[body])
-        turn = turn.reshape(3, 3)
+        turn = _matrix(model.body_iquat[body])
         matrix = turn @ np.diag(model.body_inertia[body]) @ turn.T
         inertial = ElementTree.SubElement(link, "inertial")
         ElementTree.SubElement(inertial, "origin", origin_attributes(model.body_ipos[body], np.eye(3)))
@@ -98,10 +96,8 @@ class _Writer:
         if not name or name in self._names or body not in self._bodies:
             return
         self._names.add(name)
-        turn = np.zeros(9)
-        mujoco.mju_quat2Mat(turn, model.site_quat[site])
         ElementTree.SubElement(self._root, "link", name=name)
-        self._fix(model.body(body).name, name, model.site_pos[site], turn.reshape(3, 3))
+        self._fix(model.body(body).name, name, model.site_pos[site], _matrix(model.site_quat[site]))
 
     def _fix(self, parent: str, child: str, position: np.ndarray, turn: np.ndarray) -> None:
         self._join(f"{child}__fixed", "fixed", parent, child, position, turn)
@@ -129,3 +125,10 @@ def _effort(model: mujoco.MjModel, joint: int) -> float | None:
             most = float(np.abs(model.actuator_ctrlrange[drive]).max())
             limits.append(most * float(model.actuator_gainprm[drive][0]) * gear)
     return min(limits, default=None)
+
+
+def _matrix(quaternion: np.ndarray) -> np.ndarray:
+    """Rotation matrix (3, 3) of a quaternion wxyz (4,)."""
+    matrix = np.zeros(9)
+    mujoco.mju_quat2Mat(matrix, quaternion)
+    return matrix.reshape(3, 3)

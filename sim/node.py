@@ -14,6 +14,7 @@ from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
 from steadyhand.sim.meshes import parse_packages
 from steadyhand.sim.realtime import Instant, RealtimeWorld
+from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import Cameras
 from steadyhand.sim.ros_references import ReferenceTopics
 from steadyhand.sim.tasks import task_names
@@ -32,8 +33,8 @@ class TwinConfig:
     (.yaml), of a URDF (.urdf) or of an MJCF (.xml). What they leave open is derived and printed."""
     package: tuple[str, ...] = ()
     """NAME=PATH of folders that package://NAME in the URDF means, where ROS does not know them."""
-    task: str = "peg_insertion"
-    """What stands on the table; "none" for a bare arm."""
+    task: str | None = None
+    """What stands on the table; "none" for a bare arm. Left out: peg_insertion, or none for a robot without gripper."""
     controller: str = "cartesian_impedance"
     """cartesian_impedance, cartesian_admittance, joint_impedance, gravity_compensation or torque_feedback."""
     namespace: str = ""
@@ -164,26 +165,35 @@ def _check(config: TwinConfig) -> None:
         if getattr(config, name) <= 0:
             option = name.replace("_", "-")
             raise SteadyhandError(f"--{option} {getattr(config, name)} must be positive; leave it out for the default")
-    if config.task not in ("none", *task_names()):
+    if config.task not in (None, "none", *task_names()):
         raise unknown("task", config.task, ["none", *task_names()])
     if config.controller not in CONTROLLERS:
         raise unknown("controller", config.controller, CONTROLLERS)
 
 
+def _load(config: TwinConfig) -> tuple[World, str]:
+    """The world and the name of its task; prints what was derived for the robot."""
+    packages = parse_packages(config.package)
+    task = config.task
+    if task is None:
+        task = "peg_insertion" if load_robot(config.robot, packages).gripper else "none"
+    world = World.load(config.robot, None if task == "none" else task, packages)
+    for note in world.robot.notes:
+        print(f"{world.robot.name}: {note}")
+    return world, task
+
+
 def main(config: TwinConfig) -> int:
     """Run until Ctrl-C or for the given duration."""
     _check(config)
-    packages = parse_packages(config.package)
-    world = World.load(config.robot, None if config.task == "none" else config.task, packages)
-    for note in world.robot.notes:
-        print(f"{world.robot.name}: {note}")
+    world, task = _load(config)
     cameras = Cameras(world.model, _split(config.cameras), config.width, config.height)
     realtime = RealtimeWorld(world, config.seed, config.controller)
     realtime.start()
     try:
         with ros.running("twin", config.namespace, lambda node: TwinNode(node, realtime, config.rate)) as twin:
             cameras.advertise(twin._node)
-            print(f"twin of {config.robot} runs {config.controller}, task {config.task}; Ctrl-C ends it", flush=True)
+            print(f"twin of {config.robot} runs {config.controller}, task {task}; Ctrl-C ends it", flush=True)
             _serve(twin, cameras, config)
     except KeyboardInterrupt:
         return ros.interrupted("twin stopped")

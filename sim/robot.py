@@ -2,8 +2,9 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steadyhand.crisp_control._core import ArmModel
@@ -19,7 +20,7 @@ from steadyhand.sim.robot_file import CameraSpec, GripperSpec, RobotFile, read_r
 from steadyhand.sim.urdf import Joint, Urdf, check_urdf, read_urdf
 
 ROTOR = 0.002  # kg m^2 per Nm of effort limit: a drive's inertia where nobody says; the FR3 has 0.0022 to 0.006
-_FILES = {".yaml": "", ".yml": "", ".urdf": "urdf", ".xml": "mjcf", ".mjcf": "mjcf"}
+_ROBOT_FILES, _DESCRIPTIONS = (".yaml", ".yml"), (".urdf", ".xml", ".mjcf")
 _NO_GAINS = Path(os.devnull)  # the core's careful defaults
 
 
@@ -45,6 +46,7 @@ class RobotSpec:
     firmware_gravity: bool  # the real arm adds gravity torques itself, as Franka's does
     mjcf: Mjcf | None = None  # what the twin is made of, where the URDF was made from an MJCF
     notes: tuple[str, ...] = ()  # what was derived because neither description nor robot file says it
+    file: Path | None = None  # the robot file; None for a bare description
 
     @property
     def urdf_xml(self) -> str:
@@ -70,11 +72,12 @@ def load_robot(name_or_path: str | Path, packages: Mapping[str, Path] | None = N
         packages: Folders of package:// by name; they come before the robot file's.
     """
     path = _find(name_or_path)
-    kind = _FILES[path.suffix.lower()]
-    if kind:
-        entry, file = RobotFile(path.stem, **{kind: path.name}), None
-    else:
+    if path.suffix.lower() in _ROBOT_FILES:
         entry, file = read_robot_file(path), path
+    elif _is_mjcf(path):
+        entry, file = RobotFile(path.stem, mjcf=path.name), None
+    else:
+        entry, file = RobotFile(path.stem, urdf=path.name), None
     folders = {name: check_package(name, path.parent / folder, str(path)) for name, folder in entry.packages.items()}
     return _Resolver(path, entry, folders | dict(packages or {})).spec(file)
 
@@ -82,8 +85,10 @@ def load_robot(name_or_path: str | Path, packages: Mapping[str, Path] | None = N
 def _find(name_or_path: str | Path) -> Path:
     """The file of a robot."""
     name, path = str(name_or_path), Path(name_or_path)
-    if path.suffix.lower() in _FILES:
+    if path.suffix.lower() in (*_ROBOT_FILES, *_DESCRIPTIONS):
         return path
+    if path.suffix.lower() == ".xacro":
+        raise SteadyhandError(f"{path} is a xacro file; expand it first: xacro {path.name} > {path.stem}.urdf")
     if name in robot_names():
         return config_dir() / "robots" / f"{name}.yaml"
     described = described_path(name)
@@ -92,6 +97,16 @@ def _find(name_or_path: str | Path) -> Path:
     hint = "or give the path of a robot file (.yaml), a URDF (.urdf) or an MJCF (.xml)"
     more = "" if described_names() else "; more names with: pip install robot_descriptions"
     raise unknown("robot", name, robot_names() + described_names(), hint + more)
+
+
+def _is_mjcf(path: Path) -> bool:
+    """Whether an XML file is an MJCF, by its outermost element; what cannot be read is refused by its own reader."""
+    if path.suffix.lower() == ".urdf":
+        return False
+    try:
+        return not re.search(r"<robot[\s>]", path.read_text())
+    except (OSError, UnicodeDecodeError):
+        return True
 
 
 class _Resolver:
@@ -127,8 +142,9 @@ class _Resolver:
             wrist_camera=entry.wrist_camera,
             gains=_gains(file, entry),
             firmware_gravity=entry.firmware_gravity,
-            mjcf=self._mjcf and Mjcf(self._mjcf.source.path, self._mjcf.source.root, self._locked),
+            mjcf=None if self._mjcf is None else replace(self._mjcf.source, locked=self._locked),
             notes=tuple(self._notes),
+            file=file,
         )
 
     def _read(self, packages: Mapping[str, Path]) -> Urdf:
@@ -153,11 +169,11 @@ class _Resolver:
         return joints
 
     def _choose_tool(self) -> str:
-        if self._entry.tool_frame:
-            return self._entry.tool_frame
-        tool = choose_tool(self._urdf, self.joints)
-        check_tool(self._path, tool, self._urdf)
-        self._notes.append(f"tool_frame: {tool} (a link fixed behind the last joint, by its name, or the outermost)")
+        tool = self._entry.tool_frame
+        if not tool:
+            tool = choose_tool(self._urdf, self.joints)
+            self._notes.append(f"tool_frame: {tool} (fixed behind the last joint; by its name, or the outermost)")
+        check_tool(self._path, tool, self._urdf, self.joints)
         return tool
 
     def _lock(self) -> None:
@@ -231,11 +247,15 @@ class _Resolver:
 
     def _armature(self, joints: list[Joint]) -> tuple[float, ...]:
         armature = self._per_joint("armature")
-        if not armature and self._mjcf is not None:
-            return tuple(self._mjcf.armature[name] for name in self.joints)
-        if not armature:
-            armature = tuple(ROTOR * joint.effort for joint in joints)
-            self._notes.append(f"armature: {_numbers(armature)} (assumed: {ROTOR} kg m^2 per Nm of effort limit)")
+        if armature:
+            return armature
+        known = self._mjcf.armature if self._mjcf is not None else {}
+        # Nothing at all is no rotor inertia either, and light links without rotors would tremble.
+        armature = tuple(known.get(joint.name) or ROTOR * joint.effort for joint in joints)
+        if any(not known.get(joint.name) for joint in joints):
+            self._notes.append(
+                f"armature: {_numbers(armature)} (assumed where nothing is said: {ROTOR} kg m^2 per Nm of effort limit)"
+            )
         return armature
 
 

@@ -104,12 +104,18 @@ def _is_visual(geom: mujoco.MjsGeom) -> bool:
 
 
 def _exclude_neighbours(spec: mujoco.MjSpec, urdf: Urdf) -> None:
-    """Let links up to two joints apart pass through each other: their coarse contact bodies overlap at the joints."""
+    """Let links up to two joints apart pass through each other: their coarse contact bodies overlap at the joints.
+
+    The first moving link passes through the table, on which the arm stands.
+    """
     groups = {link: urdf.group(link) for link in urdf.links if spec.body(link) and _touches(spec.body(link))}
     for (first, a), (second, b) in combinations(groups.items(), 2):
         common = sum(x == y for x, y in zip(a, b, strict=False))
         if 0 < len(a) + len(b) - 2 * common <= 2:
             spec.add_exclude(bodyname1=first, bodyname2=second)
+    for link, group in groups.items():
+        if len(group) == 1:
+            spec.add_exclude(bodyname1="world", bodyname2=link)
 
 
 def _touches(body: mujoco.MjsBody) -> bool:

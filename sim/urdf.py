@@ -133,7 +133,9 @@ def _joint(path: Path, name: str, element: ElementTree.Element, links: dict[str,
     ]
     parent, child = ends
     mimic = element.find("mimic")
-    return Joint(name, kind, parent, child, *numbers, mimic.get("joint") if mimic is not None else None)
+    lower, upper, velocity, effort = numbers
+    follows = mimic.get("joint") if mimic is not None else None
+    return Joint(name, kind, parent, child, lower, upper, velocity, effort, follows)
 
 
 def _number(path: Path, what: str, element: ElementTree.Element | None, key: str) -> float:
@@ -171,9 +173,10 @@ def _check_tree(urdf: Urdf) -> None:
 def _check_inertias(urdf: Urdf, links: dict[str, ElementTree.Element]) -> None:
     """Every given inertia must be physical, and every rigid body that moves must have one."""
     mass: dict[tuple[str, ...], float] = {}
+    moving = {joint.child for joint in urdf.joints.values() if joint.type in MOVABLE}
     for name, link in links.items():
         group = urdf.group(name)
-        mass[group] = mass.get(group, 0.0) + _mass(urdf.path, name, link.find("inertial"))
+        mass[group] = mass.get(group, 0.0) + _mass(urdf.path, name, link.find("inertial"), name in moving)
     for joint in urdf.joints.values():
         if joint.type in MOVABLE and mass[urdf.group(joint.child)] <= 0.0:
             raise SteadyhandError(
@@ -181,7 +184,8 @@ def _check_inertias(urdf: Urdf, links: dict[str, ElementTree.Element]) -> None:
             )
 
 
-def _mass(path: Path, name: str, inertial: ElementTree.Element | None) -> float:
+def _mass(path: Path, name: str, inertial: ElementTree.Element | None, moves: bool) -> float:
+    """Mass of a link in kg; ``moves`` if it hangs on a movable joint itself."""
     if inertial is None:
         return 0.0
     what = f"inertial of link '{name}'"
@@ -192,10 +196,16 @@ def _mass(path: Path, name: str, inertial: ElementTree.Element | None) -> float:
     matrix = np.array([[ixx, ixy, ixz], [ixy, iyy, iyz], [ixz, iyz, izz]])
     if not (math.isfinite(mass) and np.isfinite(matrix).all()):
         raise SteadyhandError(f"{path}: {what} lacks a finite mass value or one of ixx ixy ixz iyy iyz izz")
-    if mass == 0.0 and not matrix.any():
-        return 0.0  # a frame, written as a link that weighs nothing
-    if mass <= 0.0 or np.linalg.eigvalsh(matrix)[0] <= 0.0:
+    if mass >= 0.0 and not matrix.any() and not moves:
+        return mass  # a frame, or a point mass fixed to another link
+    small, middle, large = np.linalg.eigvalsh(matrix)
+    if mass <= 0.0 or small <= 0.0:
         raise SteadyhandError(f"{path}: {what} is not physical; mass must be positive and inertia positive definite")
+    if small + middle < large * (1.0 - 1e-6):  # MuJoCo refuses it too, without a name
+        raise SteadyhandError(
+            f"{path}: {what} is not physical; its principal moments are {small:.4g}, {middle:.4g} and {large:.4g} "
+            "kg m^2, but the largest of a body's never exceeds the sum of the others; correct ixx ... izz"
+        )
     return mass
 
 

@@ -31,7 +31,7 @@ class TeleopConfig:
     device: str = "keyboard"
     """keyboard, or scripted (the task's scripted operator, on the twin)."""
     robot: str = "fr3"
-    """A robot of config/robots, or the path of a robot's YAML file."""
+    """As for `steadyhand twin`: a name, or the path of a robot file, of a URDF or of an MJCF."""
     namespace: str = ""
     """Namespace of the robot's topics."""
     task: str = "peg_insertion"

@@ -209,7 +209,7 @@ def test_any_arm_gets_a_twin(tmp_path, links):
 @pytest.mark.parametrize("name", ["package://lost/arm.stl", "arm.stl"])
 def test_a_missing_mesh_is_named(tmp_path, name):
     robot = load_robot(_write_arm(tmp_path, 6, f'<mesh filename="{name}"/>'))
-    with pytest.raises(SteadyhandError, match=f"mesh file '{name}' not found; put it beside the URDF"):
+    with pytest.raises(SteadyhandError, match=f"mesh file '{name}' not found; looked for {tmp_path}"):
         build_spec(robot)
 
 
