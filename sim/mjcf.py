@@ -74,22 +74,28 @@ def twin_spec(mjcf: Mjcf) -> mujoco.MjSpec:
         body.alt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
         spec.delete(joint)
     _make_passive(spec)
+    _add_site_bodies(spec, model)
     return spec
 
 
 def _make_passive(spec: mujoco.MjSpec) -> None:
-    """Leave gravity to the controller, and springs out; a site may be the tool, which the twin looks for as a body."""
+    """Leave gravity to the controller, and springs, wind and water out."""
     spec.option.gravity = [0.0, 0.0, -9.81]
     spec.option.disableflags = spec.option.enableflags = 0
     spec.option.density = spec.option.viscosity = 0.0
     for joint in spec.joints:
         joint.stiffness = np.zeros_like(joint.stiffness)
-    names = {body.name for body in spec.bodies}
     for body in spec.bodies:
         body.gravcomp = 0.0
+
+
+def _add_site_bodies(spec: mujoco.MjSpec, model: mujoco.MjModel) -> None:
+    """A body on every site, of the same name: the URDF has a link there, and it may be the tool."""
+    names = {body.name for body in spec.bodies}
     for site in list(spec.sites):
         if site.name and site.name not in names:
-            site.parent.add_body(name=site.name, pos=site.pos, quat=site.quat)
+            compiled = model.site(site.name)  # a site itself may give its pose in other ways
+            site.parent.add_body(name=site.name, pos=compiled.pos, quat=compiled.quat)
 
 
 def _open(path: Path) -> mujoco.MjSpec:
