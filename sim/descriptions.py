@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from steadyhand.errors import SteadyhandError
+from steadyhand.errors import SteadyhandError, one_line
 
 _PACKAGE = "robot_descriptions"
 
@@ -24,7 +24,7 @@ def described_path(name: str) -> Path | None:
     try:
         module = importlib.import_module(f"{_PACKAGE}.{name}")
     except Exception as error:  # whatever git and the network think of
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise SteadyhandError(
             f"{_PACKAGE} cannot bring '{name}' ({reason}); check the network, or give a path"
         ) from error

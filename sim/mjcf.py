@@ -7,8 +7,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from steadyhand.errors import SteadyhandError
-from steadyhand.sim.mjcf_urdf import HINGE, SLIDE, SPEEDS, WORLD, equivalent_urdf, relative
+from steadyhand.errors import SteadyhandError, one_line
+from steadyhand.sim.mjcf_urdf import HINGE, SLIDE, SPEEDS, WORLD, effort_limit, equivalent_urdf, relative
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def read_mjcf(path: Path, wanted: tuple[str, ...]) -> MjcfArm:
         notes += (f"left out, because no part of the arm: {', '.join(outside)}",)
     if model.neq:
         notes += (f"left out: {model.neq} equality constraints of the MJCF",)
+    notes += tuple(_sluggish(model, joints))
     return MjcfArm(Mjcf(path, model.body(root).name), xml, armature, _home(model, joints), notes)
 
 
@@ -102,7 +103,7 @@ def _open(path: Path) -> mujoco.MjSpec:
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except (ValueError, OSError, mujoco.FatalError) as error:
-        raise SteadyhandError(f"cannot read the MJCF {path}: {_line(error)}") from error
+        raise SteadyhandError(f"cannot read the MJCF {path}: {one_line(error)}") from error
     for kind, elements in (("body", spec.bodies), ("joint", spec.joints)):
         for number, element in enumerate(elements):
             element.name = element.name or f"{kind}{number}"
@@ -113,7 +114,7 @@ def _compile(path: Path, spec: mujoco.MjSpec) -> mujoco.MjModel:
     try:
         return spec.compile()
     except (ValueError, mujoco.FatalError) as error:
-        raise SteadyhandError(f"MuJoCo refuses the MJCF {path}: {_line(error)}") from error
+        raise SteadyhandError(f"MuJoCo refuses the MJCF {path}: {one_line(error)}") from error
 
 
 def _subtree(model: mujoco.MjModel, root: int) -> list[int]:
@@ -160,6 +161,16 @@ def _check_joints(path: Path, model: mujoco.MjModel, bodies: list[int]) -> None:
             raise SteadyhandError(f"{path}: body '{name}' has a free or ball joint; an arm has hinges on a fixed base")
 
 
+def _sluggish(model: mujoco.MjModel, joints: list) -> list[str]:
+    """Joints whose damping takes all their torque: models for position servos write the servo's damping there."""
+    found = []
+    for joint in joints:
+        damping, limit = float(model.dof_damping[joint.dofadr[0]]), effort_limit(model, joint.id)
+        if limit is not None and damping * SPEEDS[int(joint.type[0])] > limit:
+            found.append(f"{joint.name} {damping:g}")
+    return [f"damping in Nm s/rad, kept though it takes all torque: {', '.join(found)}"] if found else []
+
+
 def _home(model: mujoco.MjModel, joints: list) -> dict[str, float]:
     """Positions of the keyframe "home", or of the first one."""
     if not model.nkey:
@@ -184,7 +195,3 @@ def _locked_poses(model: mujoco.MjModel, locked: Mapping[str, float]) -> dict[st
         mujoco.mju_mat2Quat(quaternion, turn.ravel())
         poses[name] = position, quaternion
     return poses
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

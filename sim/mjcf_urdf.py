@@ -84,7 +84,7 @@ class _Writer:
         limits = {"velocity": repr(SPEEDS[kind])}
         if limited:
             limits |= {"lower": repr(float(joint.range[0])), "upper": repr(float(joint.range[1]))}
-        effort = _effort(self._model, joint.id)
+        effort = effort_limit(self._model, joint.id)
         if effort is not None:
             limits["effort"] = repr(effort)
         ElementTree.SubElement(element, "limit", limits)
@@ -110,7 +110,7 @@ class _Writer:
         return element
 
 
-def _effort(model: mujoco.MjModel, joint: int) -> float | None:
+def effort_limit(model: mujoco.MjModel, joint: int) -> float | None:
     """The smallest limit (Nm or N) that the joint or a drive on it has; None if nothing limits it."""
     limits = [float(np.abs(model.jnt_actfrcrange[joint]).max())] if model.jnt_actfrclimited[joint] else []
     for drive in range(model.nu):

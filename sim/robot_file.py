@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.errors import SteadyhandError, one_line, unknown
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_robot_file(path: Path) -> RobotFile:
     try:
         data = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SteadyhandError(f"cannot read the robot file {path}: {' '.join(str(error).split())}") from error
+        raise SteadyhandError(f"cannot read the robot file {path}: {one_line(error)}") from error
     if isinstance(data, Mapping):
         nested = {key: cls for key, cls in _NESTED.items() if isinstance(data.get(key), Mapping)}
         data = {**data, **{key: _build(cls, data[key], f"{path}: {key}") for key, cls in nested.items()}}

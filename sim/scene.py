@@ -5,7 +5,7 @@ from itertools import combinations
 import mujoco
 import numpy as np
 
-from steadyhand.errors import SteadyhandError
+from steadyhand.errors import SteadyhandError, one_line
 from steadyhand.sim.mjcf import twin_spec
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.robot_file import CameraSpec, GripperSpec
@@ -47,7 +47,7 @@ def compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
     try:
         return spec.compile()
     except (ValueError, mujoco.FatalError) as error:
-        raise SteadyhandError(f"MuJoCo refuses the scene '{spec.modelname}': {_line(error)}") from error
+        raise SteadyhandError(f"MuJoCo refuses the scene '{spec.modelname}': {one_line(error)}") from error
 
 
 def home_qpos(model: mujoco.MjModel, robot: RobotSpec) -> np.ndarray:
@@ -78,7 +78,7 @@ def _parse(urdf: Urdf) -> mujoco.MjSpec:
     try:
         return mujoco.MjSpec.from_string(mujoco_xml(urdf))
     except (ValueError, mujoco.FatalError) as error:
-        raise SteadyhandError(f"{urdf.path}: MuJoCo cannot read it: {_line(error)}") from error
+        raise SteadyhandError(f"{urdf.path}: MuJoCo cannot read it: {one_line(error)}") from error
 
 
 def _body(spec: mujoco.MjSpec, link: str) -> mujoco.MjsBody:
@@ -211,7 +211,3 @@ def _look(camera: CameraSpec) -> np.ndarray:
     quat = np.zeros(4)
     mujoco.mju_mat2Quat(quat, np.column_stack([right, np.cross(backward, right), backward]).ravel())
     return quat
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steadyhand.errors import SteadyhandError
+from steadyhand.errors import SteadyhandError, one_line
 from steadyhand.sim.meshes import place_meshes
 
 MOVABLE = ("revolute", "continuous", "prismatic")
@@ -60,7 +60,7 @@ def read_urdf(path: Path, packages: Mapping[str, Path] | None = None) -> Urdf:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise SteadyhandError(f"cannot read the URDF {path}: {_line(error)}") from error
+        raise SteadyhandError(f"cannot read the URDF {path}: {one_line(error)}") from error
     return check_urdf(path, text, packages or {})
 
 
@@ -95,7 +95,7 @@ def _parse(path: Path, text: str) -> ElementTree.Element:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise SteadyhandError(
-            f"{path}: not XML ({_line(error)}); expand xacro files first: xacro FILE > FILE.urdf"
+            f"{path}: not XML ({one_line(error)}); expand xacro files first: xacro FILE > FILE.urdf"
         ) from error
     if root.tag != "robot":
         raise SteadyhandError(f"{path}: the outermost element is <{root.tag}>, a URDF needs <robot>")
@@ -207,7 +207,3 @@ def _mass(path: Path, name: str, inertial: ElementTree.Element | None, moves: bo
             "kg m^2, but the largest of a body's never exceeds the sum of the others; correct ixx ... izz"
         )
     return mass
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -18,3 +18,8 @@ def unknown(kind: str, given: object, allowed: Iterable[object], hint: str = "")
     """
     names = ", ".join(str(name) for name in allowed) or "none"
     return SteadyhandError(f"unknown {kind} '{given}'; allowed: {names}" + (f"; {hint}" if hint else ""))
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line."""
+    return " ".join(str(error).split())

@@ -24,8 +24,8 @@ URDFS = {
 PUSHER = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "pusher_v5.xml"
 # Its motors of 2 Nm cannot carry it (its own gravity is off), and it reaches below the table.
 PUSHER_FILE = f"mjcf: {PUSHER}\nq_home: [0.2, 0.2, 0.3, -1.6, 0.3, -0.5, 0.0]\ntau_limit: [60, 60, 30, 30, 10, 10, 5]\n"
-# Anchors off the body's origin, tilted bodies and inertias, an axis that is not x, y or z, a reference position, springs,
-# gravity compensation by MuJoCo, degrees, a finger with a coupled one, and things that are no arm.
+# Anchors off the body's origin, tilted bodies and inertias, an axis that is not x, y or z, a reference position, a
+# spring, gravity compensation by MuJoCo, degrees, a finger with a coupled one, and things that are no arm.
 TWISTED = """
 <mujoco model="twisted">
   <compiler angle="degree"/>
@@ -49,7 +49,8 @@ TWISTED = """
                 <body name="f" pos="0 0 0.1"><joint name="a6" axis="0 0 1" range="-170 170" armature="0.02"/>
                 <geom size="0.02" contype="0" conaffinity="0"/>
                 <site name="tool_centre" pos="0 0 0.12" euler="0 30 0"/>
-                <body name="thumb" pos="0.02 0 0.1" euler="0 0 15"><joint name="thumb" type="slide" axis="1 0 0" range="0.01 0.03"/>
+                <body name="thumb" pos="0.02 0 0.1" euler="0 0 15">
+                  <joint name="thumb" type="slide" axis="1 0 0" range="0.01 0.03"/>
                   <geom size="0.01" contype="0" conaffinity="0"/></body>
                 <body name="other" pos="-0.02 0 0.1"><joint name="other" type="slide" axis="-1 0 0" range="0.01 0.03"/>
                   <geom size="0.01" contype="0" conaffinity="0"/></body>
