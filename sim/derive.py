@@ -87,7 +87,10 @@ def choose_tool(urdf: Urdf, joints: tuple[str, ...]) -> str:
 
 
 def locked_positions(source: Path, urdf: Urdf, driven: tuple[str, ...], asked: Mapping[str, float]) -> dict[str, float]:
-    """Where joints stand that nobody drives (rad or m, by joint): as asked, else at 0 or the limit nearest to it."""
+    """Where joints stand that nobody drives (rad or m, by joint): as asked, else at 0 or the limit nearest to it.
+
+    A joint that follows another one stands where that takes it.
+    """
     free = [joint for joint in urdf.joints.values() if joint.type in MOVABLE and joint.name not in driven]
     for name, position in asked.items():
         if name not in [joint.name for joint in free]:
@@ -97,7 +100,11 @@ def locked_positions(source: Path, urdf: Urdf, driven: tuple[str, ...], asked: M
             raise SteadyhandError(
                 f"{source}: locked: joint '{name}' at {position} is outside its limits {joint.lower} to {joint.upper}"
             )
-    return {joint.name: asked.get(joint.name, rest_position(joint)) for joint in free}
+    positions = {joint.name: asked.get(joint.name, rest_position(joint)) for joint in free}
+    for joint in free:
+        if joint.mimic in positions and joint.name not in asked:
+            positions[joint.name] = joint.ratio * positions[joint.mimic] + joint.offset
+    return positions
 
 
 def _row(urdf: Urdf) -> tuple[list[Joint], list[Joint]]:

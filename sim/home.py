@@ -11,7 +11,7 @@ _MIDDLE = 0.8  # part of the joints' range that is used
 
 
 def choose_home(urdf: Urdf, joints: tuple[str, ...], tool_frame: str) -> tuple[float, ...]:
-    """Posture (n,) in rad: of random ones the farthest from singular, tool before the base and pointing down.
+    """Posture (n,) in rad: of random ones the farthest from singular, tool before the base and pointing down, elbow up.
 
     The same for the same arm. Every joint stays in the middle of its range, the whole arm above the table, and links
     that are no neighbours apart. Contact bodies are not looked at: the twin refuses a home in which the arm touches.
@@ -44,13 +44,14 @@ def _score(model, data, tool: int) -> float:
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
     before = 0.25 * reach < x and abs(y) < 0.1 * reach and 0.3 * reach < z < 0.65 * reach
     near = gaps[np.triu_indices(len(points), 4)]
-    if not before or points[2:, 2].min() < 0.1 * reach or (near.size and near.min() < 0.12 * reach):
+    clearance = points[2:, 2].min() / reach
+    if not before or clearance < 0.1 or (near.size and near.min() < 0.12 * reach):
         return -1.0
     jacobian = pinocchio.getFrameJacobian(model, data, tool, pinocchio.LOCAL_WORLD_ALIGNED)
     axis = jacobian[3:, -1]  # of the last joint; the tool is ahead on it
     down = -axis[2] * (1.0 if axis @ (points[-1] - points[-3]) >= 0.0 else -1.0)
     jacobian[:3] /= reach
-    return float(np.linalg.svd(jacobian, compute_uv=False)[-1]) * float(1.0 + down) ** 4
+    return float(np.linalg.svd(jacobian, compute_uv=False)[-1] * (1.0 + down) ** 4 * clearance)
 
 
 def _range(urdf: Urdf, joints: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

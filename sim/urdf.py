@@ -3,7 +3,7 @@
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,9 @@ class Joint:
     upper: float
     velocity: float
     effort: float
-    mimic: str | None = None  # the joint that it follows
+    mimic: str | None = None  # the joint that it follows, at ratio times its position plus offset
+    ratio: float = 1.0
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,16 @@ def _joint(path: Path, name: str, element: ElementTree.Element, links: dict[str,
     parent, child = ends
     mimic = element.find("mimic")
     lower, upper, velocity, effort = numbers
-    follows = mimic.get("joint") if mimic is not None else None
-    return Joint(name, kind, parent, child, lower, upper, velocity, effort, follows)
+    joint = Joint(name, kind, parent, child, lower, upper, velocity, effort)
+    if mimic is None:
+        return joint
+    ratio, offset = (_number(path, f"mimic of joint '{name}'", mimic, key) for key in ("multiplier", "offset"))
+    return replace(
+        joint,
+        mimic=mimic.get("joint", ""),
+        ratio=1.0 if math.isnan(ratio) else ratio,
+        offset=0.0 if math.isnan(offset) else offset,
+    )
 
 
 def _number(path: Path, what: str, element: ElementTree.Element | None, key: str) -> float:

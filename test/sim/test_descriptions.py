@@ -100,6 +100,18 @@ def test_locked_joints_stand_where_the_robot_file_says(write):
     assert not any("slide_a" in note for note in robot.notes)
 
 
+def test_a_mimic_joint_is_locked_where_the_other_one_takes_it(write):
+    write(
+        arm(
+            FINGERS.replace("</joint>", '<mimic joint="slide_a" multiplier="-0.5" offset="0.01"/></joint>', 2).replace(
+                '<mimic joint="slide_a" multiplier="-0.5" offset="0.01"/></joint>', "</joint>", 1
+            )
+        )
+    )
+    model = compile(build_spec(load_robot(write("urdf: arm.urdf\nlocked: {slide_a: 0.03}\n", "arm.yaml"))))
+    assert model.body("other").pos[1] == pytest.approx(-0.005)
+
+
 def test_a_locked_hinge_turns_what_hangs_on_it(write):
     """A rail's or a wrist's joint left out of 'joints' is locked too, with the frames behind it."""
     write(arm())
