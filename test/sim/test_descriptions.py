@@ -3,71 +3,16 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-import mujoco
 import numpy as np
 import pytest
+from made import FINGERS, MOTORS, TETRAHEDRON, arm, chain, joint, link, message, mjcf
 
 from steadyhand.cli import main
 from steadyhand.crisp_control import schema
-from steadyhand.errors import SteadyhandError
 from steadyhand.sim.env import World
 from steadyhand.sim.robot import ROTOR, load_robot
 from steadyhand.sim.scene import build_spec, compile
-
-TETRAHEDRON = "v 0 0 0\nv .1 0 0\nv 0 .1 0\nv 0 0 .1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
-
-
-def link(name: str, shape: str = '<cylinder radius="0.03" length="0.1"/>', inertia: str = "0.01") -> str:
-    inertial = (
-        f'<inertial><mass value="1"/><origin xyz="0 0 0.05"/><inertia ixx="{inertia}" iyy="{inertia}" izz="{inertia}" '
-        'ixy="0" ixz="0" iyz="0"/></inertial>'
-    )
-    visual = f'<visual><origin xyz="0 0 0.1"/><geometry>{shape}</geometry></visual>'
-    return f'<link name="{name}">{inertial if inertia else ""}{visual if shape else ""}</link>'
-
-
-def joint(name: str, parent: str, child: str, kind="revolute", axis="0 1 0", z=0.2, limit=None, more="") -> str:
-    limit = 'lower="-2.5" upper="2.5" effort="50" velocity="2"' if limit is None else limit
-    return (
-        f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/><origin xyz="0 0 {z}"/>'
-        f'<axis xyz="{axis}"/><limit {limit}/>{more}</joint>'
-    )
-
-
-def arm(*more: str, **changes: str) -> str:
-    """A URDF of six joints with a bare flange and whatever else is given; a link or joint may be replaced by name."""
-    parts = {"base": link("base")}
-    for i, axis in enumerate(("0 0 1", "0 1 0", "0 1 0", "0 0 1", "0 1 0", "0 0 1")):
-        parts[f"link{i}"] = link(f"link{i}")
-        parts[f"joint{i}"] = joint(f"joint{i}", f"link{i - 1}" if i else "base", f"link{i}", axis=axis)
-    parts["flange"] = '<link name="flange"/>' + joint("flange_joint", "link5", "flange", "fixed", z=0.1)
-    return "<robot name='made'>" + "".join((parts | changes).values()) + "".join(more) + "</robot>"
-
-
-FINGERS = (
-    link("thumb")
-    + joint("slide_a", "flange", "thumb", "prismatic", limit='lower="0.01" upper="0.04" effort="9" velocity="1"')
-    + link("other")
-    + joint("slide_b", "flange", "other", "prismatic", limit='lower="-0.04" upper="0.04" effort="9" velocity="1"')
-)
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str, name: str = "arm.urdf") -> Path:
-        (tmp_path / name).write_text(text)
-        return tmp_path / name
-
-    return write
-
-
-def message(path: Path | str, **options) -> str:
-    with pytest.raises(SteadyhandError) as caught:
-        World.load(str(path), None, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_bare_urdf_is_enough(write):
@@ -208,46 +153,6 @@ def test_a_robot_file_that_does_not_fit_is_refused(write, line, expected):
     assert expected in message(write(f"urdf: arm.urdf\n{line}\n", "arm.yaml"))
 
 
-HINGES = "".join(f'<body name="b{i}" pos="0 0 .2"><joint name="j{i}" axis="{i % 2} 0 {1 - i % 2}"/>' for i in range(6))
-MOTORS = "<actuator>" + "".join(f'<motor joint="j{i}" ctrlrange="-9 9"/>' for i in range(6)) + "</actuator>"
-
-
-def mjcf(body: str, more: str = "") -> str:
-    return f"<mujoco><worldbody>{body}</worldbody>{more}</mujoco>"
-
-
-def chain(end: str = "") -> str:
-    return HINGES.replace("/><body", '/><geom size=".03"/><body') + f'<geom size=".03"/>{end}' + "</body>" * 6
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (mjcf('<geom size="1"/>'), "there is no arm in this MJCF: it needs 5 to 8 hinges in a row, has 0 joints: none"),
-        (mjcf('<body name="x"><joint/><geom size="1"/></body>'), "there is no arm in this MJCF"),
-        (mjcf(chain()), "joint 'j0' has no effort limit; add it to its range, or its actuator's forcerange, or give"),
-        (mjcf(chain() + chain().replace('"b', '"c').replace('"j', '"k')), "has several arms (b0, c0)"),
-        (mjcf(chain('<body name="ball"><joint type="ball"/><geom size=".1"/></body>')), "'ball' has a free or ball"),
-        (mjcf(chain('<body name="xy"><joint/><joint type="slide"/><geom size=".1"/></body>')), "'xy' has 2 joints"),
-        ("<mujoco><worldbody>", "cannot read the MJCF"),
-        (mjcf('<geom type="mesh" mesh="m"/>', '<asset><mesh name="m" file="lost.stl"/></asset>'), "lost.stl"),
-    ],
-)  # fmt: skip
-def test_an_mjcf_without_an_arm_is_refused(write, text, expected):
-    path = write(text, "arm.xml")
-    assert expected in message(path)
-    assert str(path) in message(path)
-
-
-def test_an_mjcf_gives_limits_and_says_what_it_does_not(write):
-    robot = load_robot(write(mjcf(chain('<site name="attachment_site" pos="0 0 .1"/>'), MOTORS), "arm.xml"))
-    assert robot.tool_frame == "attachment_site"
-    assert robot.tau_limit == (9.0,) * 6
-    assert robot.q_upper == (np.inf,) * 6
-    keys = [note.split(":")[0] for note in robot.notes]
-    assert keys == ["base_frame", "dq_limit", "joints", "tool_frame", "q_home", "armature"]
-
-
 def test_a_urdf_called_xml_is_read_as_urdf(write):
     assert load_robot(write(arm(), "arm.xml")).mjcf is None
 
@@ -311,9 +216,3 @@ def test_the_help_says_what_a_robot_may_be():
     words = " ".join(done.stdout.replace("│", " ").split())
     for word in ("(.yaml), of a URDF (.urdf) or of an MJCF (.xml)", "--package", "NAME=PATH"):
         assert word in words
-
-
-def test_mujoco_reads_what_was_made_for_pinocchio(write):
-    """The URDF made from an MJCF is one that other tools can read."""
-    robot = load_robot(write(mjcf(chain(), MOTORS), "arm.xml"))
-    assert mujoco.MjSpec.from_string(robot.urdf_xml).compile().nv == 6
