@@ -18,7 +18,9 @@ from launch.substitutions import FindExecutable, LaunchConfiguration
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 ARGUMENTS = (
-    DeclareLaunchArgument("robot", default_value="fr3", description="a robot of config/robots"),
+    DeclareLaunchArgument(
+        "robot", default_value="fr3", description="a name, or the path of a robot file, URDF or MJCF"
+    ),
     DeclareLaunchArgument("task", default_value="peg_insertion", description="what stands on the table, or none"),
     DeclareLaunchArgument("controller", default_value="cartesian_impedance", description="that moves the arm"),
     DeclareLaunchArgument("namespace", default_value="", description="of all topics"),

@@ -30,6 +30,13 @@ def check_tool(source: Path, name: str, urdf: Urdf, joints: tuple[str, ...] = ()
         raise SteadyhandError(f"{source}: tool_frame '{name}' is also the name of a joint; take another link: {others}")
 
 
+def check_names(urdf: Urdf, joints: tuple[str, ...]) -> None:
+    """Refuse a link of the base that is called like one of the arm's joints: Pinocchio could not tell them apart."""
+    for link in urdf.links:
+        if link in joints and not urdf.group(link):
+            raise SteadyhandError(f"{urdf.path}: a link of the base and a joint are both called '{link}'; rename one")
+
+
 def choose_joints(urdf: Urdf, tool_frame: str) -> tuple[str, ...]:
     """The arm's joints: movable ones in a row from the base, to the tool if it is known, without the gripper's."""
     if tool_frame:

@@ -10,7 +10,15 @@ from pathlib import Path
 from steadyhand.crisp_control._core import ArmModel
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.paths import config_dir
-from steadyhand.sim.derive import check_chain, check_tool, choose_joints, choose_tool, find_joint, locked_positions
+from steadyhand.sim.derive import (
+    check_chain,
+    check_names,
+    check_tool,
+    choose_joints,
+    choose_tool,
+    find_joint,
+    locked_positions,
+)
 from steadyhand.sim.descriptions import described_names, described_path
 from steadyhand.sim.home import choose_home
 from steadyhand.sim.locking import lock
@@ -164,6 +172,7 @@ class _Resolver:
             check_tool(self._path, entry.tool_frame, urdf)
         joints = entry.joints or choose_joints(urdf, entry.tool_frame)
         check_chain(self._path, joints, entry.tool_frame, urdf)
+        check_names(urdf, joints)
         if not entry.joints:
             self._notes.append(f"joints: {', '.join(joints)} (in a row from the base, without the gripper's)")
         return joints

@@ -119,6 +119,18 @@ URDF_REFUSALS = {
     ),
     "short": (arm(joint2=joint("joint2", "link1", "link2", "fixed"), joint3=joint("joint3", "link2", "link3", "fixed")),
               "an arm has 5 to 8 joints in a row, here are 4 (joint0, joint1, joint4, joint5)"),
+    "one name twice": (
+        arm().replace("joint2", "base"),
+        "a link of the base and a joint are both called 'base'; rename one",
+    ),
+    "tool called like a joint": (
+        arm().replace("joint2", "flange"),
+        "tool_frame 'flange' is also the name of a joint; take another link: base, link0",
+    ),
+    "a joint that follows": (
+        arm(joint2=joint("joint2", "link1", "link2", more='<mimic joint="joint1"/>')),
+        "here are 2 (joint0, joint1)",
+    ),
     "two arms": (
         arm(joint3=joint("joint3", "link1", "link3")),
         "the joints branch (joint2, joint3); choose the arm with 'tool_frame' in a robot file, one of: link2, flange",
