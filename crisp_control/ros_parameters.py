@@ -34,9 +34,10 @@ def parameter_file(robot: str, controller: str, core: Iterable[Parameter]) -> st
         core: The controller's parameters.
     """
     spec = load_robot(robot)
-    if spec.file is None:  # what is derived for a twin must not reach an arm unseen
+    if spec.firmware_gravity is None:  # a wrong guess makes the arm fall or jump
         raise SteadyhandError(
-            f"{robot}: an arm needs a robot file (.yaml) that says at least 'firmware_gravity'; see docs/new_arm.md"
+            f"{robot}: an arm needs a robot file (.yaml) that says whether it adds gravity torques itself: "
+            "'firmware_gravity: true' or 'false'; see docs/new_arm.md"
         )
     # Refuses what is wrong, in `shared` too: any controller would do for the broadcaster.
     load_parameters(spec.gains, spec.arm(), controller if controller in CONTROLLERS else "gravity_compensation")

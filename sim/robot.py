@@ -51,7 +51,7 @@ class RobotSpec:
     front_camera: CameraSpec  # in the base's frame
     wrist_camera: CameraSpec  # in the tool frame
     gains: Path  # YAML file of the controllers' parameters; where there is none, the core's careful defaults hold
-    firmware_gravity: bool  # the real arm adds gravity torques itself, as Franka's does
+    firmware_gravity: bool | None  # the real arm adds gravity torques itself, as Franka's does; None: not said
     mjcf: Mjcf | None = None  # what the twin is made of, where the URDF was made from an MJCF
     notes: tuple[str, ...] = ()  # what was derived because neither description nor robot file says it
     file: Path | None = None  # the robot file; None for a bare description

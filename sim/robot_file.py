@@ -53,7 +53,7 @@ class RobotFile:
     locked: dict[str, float] = field(default_factory=dict)  # rad or m: where joints stand that nobody drives
     gripper: GripperSpec | None = None
     controllers: str | None = None  # gains, relative to the file; config/controllers/<name>.yaml if left out
-    firmware_gravity: bool = False
+    firmware_gravity: bool | None = None  # nobody but the arm's maker knows; only parameters for the arm need it
     front_camera: CameraSpec = CameraSpec((1.25, -0.66, 0.66), (0.29, 0.0, 0.32), (0.0, 0.0, 1.0), 44.0)
     # Beside the FR3's hand, looking past the fingertips; up in the picture is the tool's x axis.
     wrist_camera: CameraSpec = CameraSpec((0.066, 0.0, -0.058), (0.008, 0.0, 0.02), (1.0, 0.0, 0.0), 70.0)

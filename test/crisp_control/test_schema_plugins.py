@@ -275,7 +275,7 @@ def test_a_robot_with_wrong_shared_gains_gets_no_file_for_the_broadcaster(tmp_pa
 
 
 def test_firmware_that_adds_gravity_is_not_helped():
-    for robot, helped in (("fr3", False), ("iiwa14", True), ("gen3", True)):
+    for robot, helped in (("fr3", False), ("iiwa14", False), ("gen3", True)):
         values = yaml.safe_load(schema.ros(robot, "cartesian_impedance"))["/**/cartesian_impedance"]
         assert values["ros__parameters"]["use_gravity_compensation"] is helped
 

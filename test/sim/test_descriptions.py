@@ -196,9 +196,9 @@ def test_descriptions_come_by_name_where_their_package_is_installed(write, tmp_p
 
 
 def test_nothing_derived_reaches_an_arm_unseen(write):
-    path = write(arm())
-    with pytest.raises(schema.SchemaError, match="an arm needs a robot file"):
-        schema.ros(str(path), "cartesian_impedance")
+    for silent in (write(arm()), write("urdf: arm.urdf\n", "silent.yaml")):
+        with pytest.raises(schema.SchemaError, match="'firmware_gravity: true' or 'false'"):
+            schema.ros(str(silent), "cartesian_impedance")
     text = schema.ros(str(write("urdf: arm.urdf\nfirmware_gravity: false\n", "arm.yaml")), "cartesian_impedance")
     assert "# derived, check it: armature: [0.1, 0.1" in text
 
