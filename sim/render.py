@@ -25,9 +25,7 @@ class Renderer:
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
         """Open an OpenGL context for pictures of the given size in pixels."""
-        limit = model.vis.global_.offwidth, model.vis.global_.offheight
-        if not (0 < width <= limit[0] and 0 < height <= limit[1]):
-            raise SteadyhandError(f"picture size {width}x{height} does not fit; allowed: 1x1 to {limit[0]}x{limit[1]}")
+        check_size(model, width, height)
         self._model, self._data = model, mujoco.MjData(model)
         self._pixels = np.empty((height, width, 3), np.uint8)
         self._viewport = mujoco.MjrRect(0, 0, width, height)
@@ -64,7 +62,7 @@ class Renderer:
         """Draw a state whose kinematics are computed already, as a new picture (height, width, 3) uint8."""
         view = mujoco.MjvCamera()
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        view.fixedcamid = self._camera_id(camera)
+        view.fixedcamid = camera_id(self._model, camera)
         mujoco.mj_camlight(self._model, data)
         self._gl.make_current()
         mujoco.mjv_updateScene(
@@ -78,11 +76,20 @@ class Renderer:
         """Free the OpenGL context; closing twice is fine."""
         self._free()
 
-    def _camera_id(self, name: str) -> int:
-        names = [self._model.camera(i).name for i in range(self._model.ncam)]
-        if name not in names:
-            raise unknown("camera", name, names)
-        return names.index(name)
+
+def camera_id(model: mujoco.MjModel, name: str) -> int:
+    """Number of a camera of the model; SteadyhandError lists the names if there is none."""
+    names = [model.camera(i).name for i in range(model.ncam)]
+    if name not in names:
+        raise unknown("camera", name, names)
+    return names.index(name)
+
+
+def check_size(model: mujoco.MjModel, width: int, height: int) -> None:
+    """Refuse a picture size (pixels) that the model's off-screen buffer does not hold."""
+    limit = model.vis.global_.offwidth, model.vis.global_.offheight
+    if not (0 < width <= limit[0] and 0 < height <= limit[1]):
+        raise SteadyhandError(f"picture size {width}x{height} does not fit; allowed: 1x1 to {limit[0]}x{limit[1]}")
 
 
 def _free(gl, context: mujoco.MjrContext) -> None:
