@@ -54,10 +54,11 @@ $(BIN)/python:
 	@python=$$($(FIND_PYTHON)); [ -n "$$python" ] || { echo "$(NO_PYTHON)" >&2; exit 1; }; \
 	"$$python" steadyhand/doctor.py --quiet && echo "$$("$$python" --version) makes $(VENV)" && "$$python" -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml constraints.txt setup.py package.xml | $(BIN)/python
+$(VENV)/.installed: pyproject.toml constraints.txt setup.py package.xml $(wildcard plugins/*/*.*) | $(BIN)/python
 	$(BIN)/python -m pip install -c constraints.txt pip $$($(BIN)/python -c \
 	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --no-deps --no-build-isolation plugins/lerobot_env_steadyhand
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(CPP_SOURCES)

@@ -106,7 +106,7 @@ class TwinEnv(gymnasium.Env):
         return {"success": success, "is_success": success, "reason": reason, "seed": self.episode.seed}
 
     def _picture(self, camera: str, size: Any) -> np.ndarray:
-        # Opened here, not in __init__: AsyncVectorEnv makes one environment before it forks, and OpenGL survives no fork.
+        # Not opened in __init__: AsyncVectorEnv makes an environment before it forks, and OpenGL survives no fork.
         twin, (width, height) = self.episode.twin, size
         if (width, height) not in self._renderers:
             self._renderers[width, height] = Renderer(self.episode.world.model, width, height)

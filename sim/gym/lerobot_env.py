@@ -18,7 +18,8 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.sim.env import ACTION_SIZE
 from steadyhand.sim.gym import env_id
 from steadyhand.sim.gym.environment import TwinEnv
-from steadyhand.sim.gym.options import SEEN, Options, observation_space
+from steadyhand.sim.gym.options import SEEN, Options, observation_sizes
+from steadyhand.sim.tasks import make_task
 
 FPS = TwinEnv.metadata["render_fps"]
 
@@ -83,14 +84,13 @@ class SteadyhandEnvConfig(EnvConfig):
 
 def policy_features(options: Options) -> dict[str, PolicyFeature]:
     """The action and what is observed, as LeRobot describes them."""
+    sizes, (width, height) = observation_sizes(options.robot, make_task(options.task)), options.image_size
     features = {ACTION: PolicyFeature(FeatureType.ACTION, (ACTION_SIZE,))}
-    for name, space in observation_space(options).items():
-        if name == "pixels":
-            for camera, picture in space.items():
-                features[f"{OBS_IMAGES}.{camera}"] = PolicyFeature(FeatureType.VISUAL, picture.shape)
-        else:
-            kind = FeatureType.ENV if policy_key(name) == OBS_ENV_STATE else FeatureType.STATE
-            features[name] = PolicyFeature(kind, space.shape)
+    for name in options.observations:
+        kind = FeatureType.ENV if policy_key(name) == OBS_ENV_STATE else FeatureType.STATE
+        features[name] = PolicyFeature(kind, (sizes[name],))
+    for camera in options.cameras:
+        features[f"{OBS_IMAGES}.{camera}"] = PolicyFeature(FeatureType.VISUAL, (height, width, 3))
     return features
 
 

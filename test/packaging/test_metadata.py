@@ -23,6 +23,8 @@ def exact(requirements: list[str]) -> dict[str, str]:
 
 def test_one_version_number():
     assert ElementTree.parse(ROOT / "package.xml").findtext("version") == steadyhand.__version__
+    plugin = tomllib.loads((ROOT / "plugins" / "lerobot_env_steadyhand" / "pyproject.toml").read_text())["project"]
+    assert plugin["version"] == steadyhand.__version__
 
 
 def test_constraints_name_no_host():

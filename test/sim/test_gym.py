@@ -137,9 +137,7 @@ def test_pictures():
     twin = env.unwrapped.episode.twin
     renderer = Renderer(env.unwrapped.episode.world.model, 96, 64)
     for camera in ("front", "wrist"):
-        np.testing.assert_array_equal(
-            observation["pixels"][camera], renderer.render(twin.qpos, camera, twin.mocap)
-        )
+        np.testing.assert_array_equal(observation["pixels"][camera], renderer.render(twin.qpos, camera, twin.mocap))
     renderer.close()
     env.close()
 
