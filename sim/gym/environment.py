@@ -55,8 +55,7 @@ class TwinEnv(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
         """Start the episode of this seed; without one, of a seed that is drawn. Gymnasium's options are not used."""
-        if seed is None:
-            seed, self._next_seed = self._next_seed, None
+        seed, self._next_seed = self._next_seed if seed is None else seed, None
         super().reset(seed=seed)
         self.episode.reset(int(self.np_random.integers(*DRAWN_SEEDS)) if seed is None else seed)
         if self.options.max_steps is not None:
