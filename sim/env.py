@@ -1,8 +1,6 @@
 """Episodes on the twin: one robot, one task, decisions at the policy's rate."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -32,19 +30,23 @@ class World:
     home: np.ndarray  # (nq,)
 
     @staticmethod
-    def load(robot: str, task: str | None, packages: Mapping[str, Path] | None = None) -> "World":
+    def load(robot: str, task: str | None) -> "World":
         """Build the world of a robot (``load_robot``) and a task by name (None: a bare table)."""
-        spec_of_robot = load_robot(robot, packages)
+        return World.build(load_robot(robot), task)
+
+    @staticmethod
+    def build(robot: RobotSpec, task: str | None) -> "World":
+        """Build the world of a robot that is loaded already."""
         chosen = make_task(task) if task else None
-        spec = build_spec(spec_of_robot)
+        spec = build_spec(robot)
         if chosen is not None:
-            if spec_of_robot.gripper is None:
-                raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot}' has none; use --task none")
-            chosen.build(spec, spec_of_robot)
+            if robot.gripper is None:
+                raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot.name}' has none; use --task none")
+            chosen.build(spec, robot)
         model = compile(spec)
-        home = home_qpos(model, spec_of_robot)
-        check_home(model, home, spec_of_robot)
-        return World(spec_of_robot, chosen, model, spec_of_robot.arm(), home)
+        home = home_qpos(model, robot)
+        check_home(model, home, robot)
+        return World(robot, chosen, model, robot.arm(), home)
 
     def twin(self, controller: str = "cartesian_impedance") -> Twin:
         """A new twin of this world, moved by a controller by name."""

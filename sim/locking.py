@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from steadyhand.sim.urdf import Joint, Urdf, check_urdf
 
@@ -50,7 +51,7 @@ def _fix(element: ElementTree.Element, position: float) -> None:
     if kind == "prismatic":
         xyz = xyz + turn @ axis * position
     elif kind != "fixed":
-        turn = turn @ _rotation(axis, position)
+        turn = turn @ Rotation.from_rotvec(axis * position).as_matrix()
     origin.attrib.update(origin_attributes(xyz, turn))
     for tag in ("axis", "limit", "mimic", "dynamics", "safety_controller", "calibration"):
         for old in element.findall(tag):
@@ -71,15 +72,7 @@ def origin_attributes(xyz: np.ndarray, turn: np.ndarray) -> dict[str, str]:
 
 def rotation_from_rpy(rpy: np.ndarray) -> np.ndarray:
     """Rotation matrix (3, 3) of roll, pitch, yaw (3,) in rad about fixed axes, as URDF has it."""
-    x, y, z = (_rotation(np.eye(3)[i], angle) for i, angle in enumerate(rpy))
-    return z @ y @ x
-
-
-def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
-    """Rotation matrix (3, 3) about a unit axis (3,), rad."""
-    x, y, z = axis
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * cross @ cross
+    return Rotation.from_euler("xyz", rpy).as_matrix()
 
 
 def _text(values) -> str:

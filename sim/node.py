@@ -173,11 +173,11 @@ def _check(config: TwinConfig) -> None:
 
 def _load(config: TwinConfig) -> tuple[World, str]:
     """The world and the name of its task; prints what was derived for the robot."""
-    packages = parse_packages(config.package)
+    robot = load_robot(config.robot, parse_packages(config.package))
     task = config.task
     if task is None:
-        task = "peg_insertion" if load_robot(config.robot, packages).gripper else "none"
-    world = World.load(config.robot, None if task == "none" else task, packages)
+        task = "peg_insertion" if robot.gripper else "none"
+    world = World.build(robot, None if task == "none" else task)
     for note in world.robot.notes:
         print(f"{world.robot.name}: {note}")
     return world, task

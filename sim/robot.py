@@ -29,7 +29,7 @@ from steadyhand.sim.urdf import Joint, Urdf, check_urdf, read_urdf
 
 ROTOR = 0.002  # kg m^2 per Nm of effort limit: a drive's inertia where nobody says; the FR3 has 0.0022 to 0.006
 _ROBOT_FILES, _DESCRIPTIONS = (".yaml", ".yml"), (".urdf", ".xml", ".mjcf")
-_NO_GAINS = Path(os.devnull)  # the core's careful defaults
+_NO_GAINS = Path(os.devnull)  # the core's careful defaults: of a bare description, whatever it is called
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class RobotSpec:
     firmware_gravity: bool | None  # the real arm adds gravity torques itself, as Franka's does; None: not said
     mjcf: Mjcf | None = None  # what the twin is made of, where the URDF was made from an MJCF
     notes: tuple[str, ...] = ()  # what was derived because neither description nor robot file says it
-    file: Path | None = None  # the robot file; None for a bare description
 
     @property
     def urdf_xml(self) -> str:
@@ -81,13 +80,14 @@ def load_robot(name_or_path: str | Path, packages: Mapping[str, Path] | None = N
     """
     path = _find(name_or_path)
     if path.suffix.lower() in _ROBOT_FILES:
-        entry, file = read_robot_file(path), path
+        entry = read_robot_file(path)
+        gains = _gains(path, entry)
     elif _is_mjcf(path):
-        entry, file = RobotFile(path.stem, mjcf=path.name), None
+        entry, gains = RobotFile(path.stem, mjcf=path.name), _NO_GAINS
     else:
-        entry, file = RobotFile(path.stem, urdf=path.name), None
+        entry, gains = RobotFile(path.stem, urdf=path.name), _NO_GAINS
     folders = {name: check_package(name, path.parent / folder, str(path)) for name, folder in entry.packages.items()}
-    return _Resolver(path, entry, folders | dict(packages or {})).spec(file)
+    return _Resolver(path, entry, folders | dict(packages or {})).spec(gains)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -129,8 +129,8 @@ class _Resolver:
         self.tool_frame = self._choose_tool()
         self._lock()
 
-    def spec(self, file: Path | None) -> RobotSpec:
-        """The robot; file is None if there is no robot file."""
+    def spec(self, gains: Path) -> RobotSpec:
+        """The robot with a file of gains."""
         entry, joints = self._entry, self._checked_joints()
         endless = [joint.type == "continuous" for joint in joints]
         return RobotSpec(
@@ -148,11 +148,10 @@ class _Resolver:
             gripper=entry.gripper,
             front_camera=entry.front_camera,
             wrist_camera=entry.wrist_camera,
-            gains=_gains(file, entry),
+            gains=gains,
             firmware_gravity=entry.firmware_gravity,
             mjcf=None if self._mjcf is None else replace(self._mjcf.source, locked=self._locked),
             notes=tuple(self._notes),
-            file=file,
         )
 
     def _read(self, packages: Mapping[str, Path]) -> Urdf:
@@ -268,10 +267,8 @@ class _Resolver:
         return armature
 
 
-def _gains(file: Path | None, entry: RobotFile) -> Path:
-    """The file of gains; a bare description has none, even if it is called like one of our robots."""
-    if file is None:
-        return _NO_GAINS
+def _gains(file: Path, entry: RobotFile) -> Path:
+    """The file of gains that a robot file asks for."""
     if entry.controllers is None:
         return config_dir() / "controllers" / f"{entry.name or file.stem}.yaml"
     gains = file.parent / entry.controllers

@@ -57,8 +57,8 @@ def chain(end: str = "") -> str:
     return HINGES.replace("/><body", '/><geom size=".03"/><body') + f'<geom size=".03"/>{end}' + "</body>" * 6
 
 
-def message(path: Path | str, **options) -> str:
+def message(path: Path | str) -> str:
     with pytest.raises(SteadyhandError) as caught:
-        World.load(str(path), None, **options)
+        World.load(str(path), None)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -70,10 +70,7 @@ TWISTED = """
 
 def wheel() -> Path:
     """The folder of robots in example-robot-data."""
-    try:
-        place = importlib.metadata.distribution("example-robot-data")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("example-robot-data is not installed; it comes with: pip install -e '.[dev]'")
+    place = importlib.metadata.distribution("example-robot-data")  # one of the dev dependencies
     return Path(str(place.locate_file("cmeel.prefix/share/example-robot-data/robots")))
 
 

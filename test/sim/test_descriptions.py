@@ -90,7 +90,7 @@ def test_packages_are_found(write, tmp_path, monkeypatch, where):
         path = write("urdf: arm.urdf\npackages: {mine: ws/mine}\n", "arm.yaml")
     elif where.isupper():
         monkeypatch.setenv(where, f"/nowhere:{tmp_path / 'ws'}")
-    assert World.load(str(path), None, packages).model.nmesh == 1
+    assert World.build(load_robot(path, packages), None).model.nmesh == 1
 
 
 def test_a_picture_that_mujoco_cannot_read_is_left_out(write, caplog):

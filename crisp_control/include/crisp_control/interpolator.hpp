@@ -68,7 +68,6 @@ class TargetWalk {
     part_ = elapsed_ < duration_ ? elapsed_ / duration_ : 1.0;
     return here();
   }
-  const Value& target() const noexcept { return to_; }
   /// What remains of smoothing_time for the filter: half of it at least, also where it became shorter on the way.
   double filter_time(double smoothing_time) const noexcept {
     return smoothing_time - 0.5 * std::min(duration_, smoothing_time);
@@ -99,7 +98,6 @@ class PoseInterpolator {
   void step(double dt, double smoothing_time) noexcept;
 
   const Pose& pose() const noexcept { return pose_; }
-  const Pose& target() const noexcept { return walk_.target(); }
   /// Linear and angular velocity of the interpolated pose, m/s and rad/s.
   const Vector6& velocity() const noexcept { return velocity_; }
 
