@@ -19,7 +19,7 @@ def open_writer(path: Path, world: World) -> DatasetWriter:
     return DatasetWriter(
         path,
         robot=world.robot.name,
-        task=world.task.instruction,
+        task=world.task.name,
         features=features(world.arm.n, world.task.environment_names),
         fps=round(1.0 / DECISION_PERIOD),
     )
@@ -31,6 +31,7 @@ def write_episodes(
     """Write every episode as soon as it is there; returns them."""
     written = []
     for log in logs:
+        writer.task = log.instruction
         for i in range(len(log)):
             writer.add_frame(_frame(log, i))
         writer.save_episode(describe(log))

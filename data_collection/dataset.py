@@ -72,13 +72,13 @@ class DatasetWriter:
         Args:
             path: Folder of the dataset. Without `resume` it must be absent or empty.
             robot: Name of the robot.
-            task: Name of the task; LeRobot's task text as well.
+            task: What is to be done, in words; LeRobot's task text. ``task`` may be set anew before an episode.
             features: Columns, from `features(...)`.
             fps: Frames per second, the decision rate.
             resume: Continue an existing dataset with the same robot, rate and columns.
         """
         self.path = Path(path)
-        self._robot, self._task, self._fps = robot, task, fps
+        self._robot, self.task, self._fps = robot, task, fps
         self._features = dict(features)
         self._dataset: Any = None  # LeRobot's, in a stage; opened again after a failure
         self._human_frames = 0
@@ -125,16 +125,14 @@ class DatasetWriter:
         self._rows = read_rows(self.path) if committed else []
         new = {"fps": self._fps, "features": self._features, "robot_type": self._robot}
         self._dataset = stage.open_stage(self._stage, self.path, committed, **new)
-        self._publish_schema(new=not committed)
+        if not committed:
+            self._publish_schema()
         self._published = {*committed, SCHEMA}
 
-    def _publish_schema(self, new: bool) -> None:
-        tasks = [] if new else read_schema(self.path)["tasks"]
-        if self._task in tasks:
-            return
+    def _publish_schema(self) -> None:
         (self._stage / SCHEMA).parent.mkdir(parents=True, exist_ok=True)
-        (self._stage / SCHEMA).write_text(schema_text(self._robot, [*tasks, self._task]))
-        publish.publish(self._stage, [SCHEMA, INFO] if new else [SCHEMA], self.path)
+        (self._stage / SCHEMA).write_text(schema_text(self._robot))
+        publish.publish(self._stage, [SCHEMA, INFO], self.path)
 
     @property
     def episodes(self) -> int:
@@ -157,7 +155,7 @@ class DatasetWriter:
         if self._dataset is None:
             self._start()
         try:
-            self._dataset.add_frame({**frame, "task": self._task})
+            self._dataset.add_frame({**frame, "task": self.task})
         except RuntimeError as error:  # the encoder's thread died
             self._abandon()
             raise SteadyhandError(f"video encoder failed: {error}; the episode is discarded") from None
@@ -183,7 +181,7 @@ class DatasetWriter:
         self._require_open()
         if not self.frames:
             raise SteadyhandError("the episode has no frame; add frames before saving it")
-        row = sidecar_row(info, self.episodes, self._robot, self._task, self._human_frames)
+        row = sidecar_row(info, self.episodes, self._robot, self.task, self._human_frames)
         try:
             self._save(row)
         except OSError as error:

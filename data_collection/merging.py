@@ -116,7 +116,5 @@ def _aggregate(paths: list[Path], output: Path) -> None:
     aggregate_datasets(names, output.name, roots=paths, aggr_root=output, concatenate_videos=False)
     rows = [row for path in paths for row in read_rows(path)]
     write_rows([{**row, "episode_index": index} for index, row in enumerate(rows)], output / SIDECAR)
-    schemas = [read_schema(path) for path in paths]
-    tasks = list(dict.fromkeys(task for schema in schemas for task in schema["tasks"]))
-    (output / SCHEMA).write_text(schema_text(schemas[0]["robot"], tasks))
+    (output / SCHEMA).write_text(schema_text(read_schema(paths[0])["robot"]))
     read_rows(output)  # refuses a sidecar that does not fit the merged episodes

@@ -228,7 +228,7 @@ def main(config: RecordConfig) -> int:
             source, requests = stack.enter_context(ros.running("recorder", config.namespace, setup))
             columns = _wait_for_robot(source)
             # a task of the twin is stored by its instruction, as everywhere
-            task = make_task(config.task).instruction if config.task in task_names() else config.task
+            task = make_task(config.task).wordings[0] if config.task in task_names() else config.task
             writer = stack.enter_context(
                 DatasetWriter(
                     config.output, robot=robot.name, task=task, features=columns, fps=FPS, resume=config.resume

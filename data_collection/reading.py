@@ -135,7 +135,7 @@ def describe(path: Path | str) -> dict:
     return {
         "path": str(path),
         "robot": schema["robot"],
-        "tasks": schema["tasks"],
+        "tasks": list(dict.fromkeys(row["task"] for row in episodes)),
         "fps": info["fps"],
         "episodes": info["total_episodes"],
         "frames": info["total_frames"],

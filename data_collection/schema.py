@@ -112,12 +112,11 @@ def _identity(column: Mapping) -> tuple:
     return column["dtype"], tuple(column["shape"]), tuple(column["names"] or ())
 
 
-def schema_text(robot: str, tasks: Sequence[str]) -> str:
+def schema_text(robot: str) -> str:
     """Return the JSON text of `meta/steadyhand/schema.json`."""
     content = {
         "version": SCHEMA_VERSION,
         "robot": robot,
-        "tasks": list(tasks),
         "segments": segment_names(),
         "action": ACTION_CONVENTION,
     }

@@ -12,7 +12,7 @@ from steadyhand.sim._native import Observation, Twin
 from steadyhand.sim.robot import RobotSpec, load_robot
 from steadyhand.sim.rotations import quat_from_rot6d, rot6d_from_quat
 from steadyhand.sim.scene import build_spec, check_home, compile, home_qpos
-from steadyhand.sim.tasks import Task, make_task
+from steadyhand.sim.tasks import Conditions, Task, check_conditions, draw, make_task
 
 DECISION_PERIOD = 0.1  # s
 ACTION_SIZE = 10
@@ -40,7 +40,7 @@ class World:
         chosen = make_task(task) if task else None
         spec = build_spec(robot)
         if chosen is not None:
-            if robot.gripper is None:
+            if chosen.needs_gripper and robot.gripper is None:
                 raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot.name}' has none; use --task none")
             chosen.build(spec, robot)
         model = compile(spec)
@@ -108,23 +108,32 @@ class Episode:
         self.ticks = round(DECISION_PERIOD / self.twin.timestep)
         self.reset(0)
 
-    def reset(self, seed: int) -> None:
-        """Start the episode of this seed; the seed fixes scene, eyes and operator, whatever ran before."""
+    def reset(self, seed: int, conditions: Conditions | None = None) -> None:
+        """Start the episode of this seed, which fixes scene, eyes and operator, whatever ran before.
+
+        Args:
+            seed: Of everything that is drawn.
+            conditions: Replace what would be drawn, by their names in the task's ranges.
+        """
         streams = np.random.SeedSequence(seed).spawn(3)
         scene, eyes, human = (np.random.default_rng(stream) for stream in streams)
+        check_conditions(self.task.ranges, conditions or {})
         self.seed = seed
-        begin = self.task.start(self.world.model, self.world.home, scene)
+        self.conditions = draw(self.task.ranges, scene) | dict(conditions or {})
+        self.instruction = self.task.instruction(self.conditions)
+        begin = self.task.start(self.world.model, self.world.home, self.conditions)
         self.twin.reset(begin.qpos, begin.mocap, 1.0)
+        self.memory = begin.memory
         self.perception = self.task.perception(eyes)
         self.operator = self.task.operator(human)
         self.time_limit = self.task.time_limit  # s; a supervised episode may set its own
         self.steps = 0
+        self.progress = np.zeros(len(self.task.subtasks))  # best so far
         self._settled = 0
 
     def observe(self) -> Frame:
         """The frame of now. Call once per decision: eyes draw their errors from it."""
-        observation = self.twin.observe()
-        truth = self.task.truth(self.twin)
+        observation, truth = self._look()
         return Frame(
             time=self.twin.time,
             state=state_vector(observation),
@@ -134,6 +143,11 @@ class Episode:
             truth=truth,
             observation=observation,
         )
+
+    def _look(self) -> tuple[Observation, np.ndarray]:
+        observation = self.twin.observe()
+        self.memory = self.task.remember(self.twin, observation, self.memory)
+        return observation, self.task.truth(self.twin, self.memory)
 
     def request(self, action: np.ndarray) -> None:
         """Request an action (10,), decided now. Refused by the controller if it is not finite."""
@@ -147,9 +161,9 @@ class Episode:
 
     def outcome(self) -> tuple[bool, str] | None:
         """(success, reason) once the episode is over, None while it runs. Call once after every decision."""
-        truth = self.task.truth(self.twin)
-        observation = self.twin.observe()
+        observation, truth = self._look()
         late = self.twin.time >= self.time_limit - 1e-9
+        self.progress = np.maximum(self.progress, self.task.progress(observation, truth))
         self._settled = self._settled + 1 if self.task.success(observation, truth) else 0
         if self._settled >= SETTLE or (late and self._settled):
             return True, "success"

@@ -28,4 +28,4 @@ def tasks(config: TasksConfig) -> None:
     """One line per task."""
     for name in task_names():
         task = make_task(name)
-        print(f"{name:<16}{task.instruction} ({task.time_limit:g} s)")
+        print(f"{name:<16}{task.wordings[0]} ({task.time_limit:g} s; {', '.join(task.subtasks)})")

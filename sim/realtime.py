@@ -11,6 +11,7 @@ from steadyhand.crisp_control._core import References
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Observation, RealtimeTwin
 from steadyhand.sim.env import World
+from steadyhand.sim.tasks import draw
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +90,15 @@ class RealtimeWorld:
     def _begin(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Draw the episode of the present seed, as ``Episode.reset`` does: qpos, mocap, gripper."""
         scene, eyes, _ = (np.random.default_rng(s) for s in np.random.SeedSequence(self.seed).spawn(3))
-        self._success = False
+        self._success, self.instruction = False, ""
         task, world = self.world.task, self.world
         if task is None:
             return world.home, self._twin.mocap, 1.0
         self._perception = task.perception(eyes)
-        begin = task.start(world.model, world.home, scene)
+        conditions = draw(task.ranges, scene)
+        self.instruction = task.instruction(conditions)
+        begin = task.start(world.model, world.home, conditions)
+        self._memory = begin.memory
         return begin.qpos, begin.mocap, 1.0
 
     def reset(self) -> None:
@@ -135,6 +139,7 @@ class RealtimeWorld:
         if task is None:
             return None
         self._shadow.show(instant)
-        truth = task.truth(self._shadow)
+        self._memory = task.remember(self._shadow, instant.observation, self._memory)
+        truth = task.truth(self._shadow, self._memory)
         self._success = self._success or task.success(instant.observation, truth)
         return TaskView(truth, self._perception.see(truth), self._success)

@@ -80,6 +80,9 @@ class EpisodeLog:
     success: bool = False
     reason: str = ""
     steps: int = 0
+    instruction: str = ""
+    conditions: dict[str, float | str] = field(default_factory=dict)  # drawn for it, see Task.ranges
+    progress: dict[str, float] = field(default_factory=dict)  # the furthest that each sub-task came, 0 to 1
     frames: list[Frame] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     applied: list[np.ndarray] = field(default_factory=list)  # (10,) what the controller tracked at the period's end
@@ -130,7 +133,7 @@ class Rollout:
         if self._time_limit is not None:
             episode.time_limit = self._time_limit
         self._driver.begin(row, episode)
-        return order, EpisodeLog(seed)
+        return order, EpisodeLog(seed, instruction=episode.instruction, conditions=episode.conditions)
 
     def _advance(self, episodes: list[Episode], batch: TwinBatch, active: dict) -> list[int]:
         """One decision period for all active rows; returns the rows that ended."""
@@ -155,5 +158,6 @@ class Rollout:
             return False
         log.success, log.reason = outcome
         log.steps = episode.steps
+        log.progress = dict(zip(episode.task.subtasks, map(float, episode.progress), strict=True))
         log.counters = seen.status.counters
         return True

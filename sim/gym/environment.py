@@ -41,10 +41,14 @@ class TwinEnv(gymnasium.Env):
         self._next_seed = self.options.seed
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._over = ""
-        # LeRobot asks for these three.
+        # LeRobot asks for these and task_description.
         self.task = self.episode.task.name
-        self.task_description = self.episode.task.instruction
         self._max_episode_steps = self.options.steps
+
+    @property
+    def task_description(self) -> str:
+        """What the episode under way asks for."""
+        return self.episode.instruction
 
     @property
     def episode(self) -> Episode:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from steadyhand.errors import unknown
 from steadyhand.sim.tasks.peg_insertion import PegInsertion
-from steadyhand.sim.tasks.task import Operator, Perception, Start, Task
+from steadyhand.sim.tasks.task import Conditions, Operator, Perception, Start, Task, check_conditions, draw
 
-TASKS: dict[str, Callable[[], Task]] = {PegInsertion.name: PegInsertion}
+TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (PegInsertion,)}
 
 
 def task_names() -> list[str]:
@@ -21,4 +21,15 @@ def make_task(name: str) -> Task:
     return TASKS[name]()
 
 
-__all__ = ["TASKS", "Operator", "Perception", "Start", "Task", "make_task", "task_names"]
+__all__ = [
+    "TASKS",
+    "Conditions",
+    "Operator",
+    "Perception",
+    "Start",
+    "Task",
+    "check_conditions",
+    "draw",
+    "make_task",
+    "task_names",
+]

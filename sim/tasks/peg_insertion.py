@@ -5,16 +5,14 @@ down on the rim stays there. Eyes see the hole with an error that is redrawn whi
 once the peg hides it, so that a wrong guess cannot be seen away, only lifted away and tried again.
 """
 
-from dataclasses import dataclass
-
 import mujoco
 import numpy as np
 
-from steadyhand.sim._native import Observation, Twin
+from steadyhand.sim._native import Observation
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.rotations import rot6d_from_quat, yaw_of
 from steadyhand.sim.tasks.peg_operator import PegOperator, peg_up
-from steadyhand.sim.tasks.task import Start
+from steadyhand.sim.tasks.task import Conditions, Range, Ranges, Scene, Start, Task, free_pose
 
 PEG_HALF = np.array([0.015, 0.015, 0.040])  # m
 HOLE_WIDTH = 0.033  # m
@@ -24,16 +22,14 @@ PEG_MASS = 0.12  # kg
 WALL_FRICTION = 1.0  # sliding; 2.5 times that of printed plastic, so that nothing slides in by luck
 OCCLUSION_HEIGHT = 0.005  # m above the rim below which the peg hides the hole
 HOLE_SIGMA = 0.0015  # m, per axis
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Where objects may start, uniformly: centre and half-width."""
-
-    peg_xy: tuple[float, float] = (0.45, -0.15)  # m
-    hole_xy: tuple[float, float] = (0.50, 0.15)  # m
-    spread: float = 0.08  # m
-    yaw: float = 0.4  # rad
+RANGES: Ranges = {
+    "peg.x": Range(0.37, 0.53),  # m
+    "peg.y": Range(-0.23, -0.07),
+    "hole.x": Range(0.42, 0.58),
+    "hole.y": Range(0.07, 0.23),
+    "peg.yaw": Range(-0.4, 0.4),  # rad
+    "hole.yaw": Range(-0.4, 0.4),
+}
 
 
 class HoleInView:
@@ -52,32 +48,38 @@ class HoleInView:
         return seen
 
 
-class PegInsertion:
+class PegInsertion(Task):
     """See the module's docstring.
 
     Truth (14,): peg x y z, peg rot6d, hole x y z (centre of the rim), cos and sin of its yaw.
     """
 
     name = "peg_insertion"
-    instruction = "put the peg into the hole and let go"
+    wordings = (
+        "put the peg into the hole and let go",
+        "insert the orange peg into the square hole",
+        "pick up the peg and place it in the blue block",
+    )
     time_limit = 20.0
-    environment_names: tuple[str, ...] = (
+    environment_names = (
         "peg.x", "peg.y", "peg.z", "peg.r0", "peg.r1", "peg.r2", "peg.r3", "peg.r4", "peg.r5",
         "hole.x", "hole.y", "hole.z", "hole.cos_yaw", "hole.sin_yaw",
     )  # fmt: skip
 
+    subtasks = ("grasp", "align", "insert", "release")
+
     def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = ranges or Ranges()
+        self.ranges = RANGES if ranges is None else ranges
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the peg (free body "peg") and the fixture (mocap body "hole", origin at the centre of the rim)."""
-        peg = spec.worldbody.add_body(name="peg", pos=[*self.ranges.peg_xy, PEG_HALF[2]])
+        peg = spec.worldbody.add_body(name="peg", pos=[0.45, -0.15, PEG_HALF[2]])
         peg.add_freejoint(name="peg")
         peg.add_geom(
             name="peg", type=mujoco.mjtGeom.mjGEOM_BOX, size=PEG_HALF, mass=PEG_MASS, group=2,
             rgba=[0.91, 0.45, 0.18, 1], friction=[WALL_FRICTION, 0.005, 0.0001],
         )  # fmt: skip
-        hole = spec.worldbody.add_body(name="hole", mocap=True, pos=[*self.ranges.hole_xy, HOLE_DEPTH])
+        hole = spec.worldbody.add_body(name="hole", mocap=True, pos=[0.50, 0.15, HOLE_DEPTH])
         inner, outer = HOLE_WIDTH / 2, FIXTURE_HALF
         wall = (outer - inner) / 2
         for i, (x, y, sx, sy) in enumerate(
@@ -94,22 +96,18 @@ class PegInsertion:
                 friction=[WALL_FRICTION, 0.005, 0.0001],
             )  # fmt: skip
 
-    def start(self, model: mujoco.MjModel, home: np.ndarray, rng: np.random.Generator) -> Start:
-        """Peg upright on the table, hole beside it, both anywhere within the ranges."""
-        r = self.ranges
-        peg_xy = np.add(r.peg_xy, rng.uniform(-r.spread, r.spread, 2))
-        hole_xy = np.add(r.hole_xy, rng.uniform(-r.spread, r.spread, 2))
-        peg_yaw, hole_yaw = rng.uniform(-r.yaw, r.yaw, 2)
+    def start(self, model: mujoco.MjModel, home: np.ndarray, conditions: Conditions) -> Start:
+        """Peg upright on the table, hole beside it."""
+        c = {name: float(value) for name, value in conditions.items()}
         qpos = home.copy()
-        address = model.joint("peg").qposadr[0]
-        qpos[address : address + 7] = [*peg_xy, PEG_HALF[2], np.cos(peg_yaw / 2), 0, 0, np.sin(peg_yaw / 2)]
-        mocap = np.array([*hole_xy, HOLE_DEPTH, np.cos(hole_yaw / 2), 0, 0, np.sin(hole_yaw / 2)])
-        return Start(qpos, mocap)
+        free_pose(model, qpos, "peg", [c["peg.x"], c["peg.y"], PEG_HALF[2]], c["peg.yaw"])
+        half = c["hole.yaw"] / 2
+        return Start(qpos, np.array([c["hole.x"], c["hole.y"], HOLE_DEPTH, np.cos(half), 0, 0, np.sin(half)]))
 
-    def truth(self, twin: Twin) -> np.ndarray:
+    def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
         """(14,) as named in environment_names."""
-        peg, peg_quat = twin.body_pose("peg")
-        hole, hole_quat = twin.body_pose("hole")
+        peg, peg_quat = scene.body_pose("peg")
+        hole, hole_quat = scene.body_pose("hole")
         yaw = yaw_of(rot6d_from_quat(hole_quat))
         return np.concatenate([peg, rot6d_from_quat(peg_quat), hole, [np.cos(yaw), np.sin(yaw)]])
 
@@ -120,6 +118,21 @@ class PegInsertion:
     def operator(self, rng: np.random.Generator) -> PegOperator:
         """A scripted human who sees the truth."""
         return PegOperator(rng, rim=HOLE_DEPTH, peg_half_height=float(PEG_HALF[2]))
+
+    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+        """Grasped (or beyond needing it), above the hole, how deep, let go."""
+        inside = over_fixture(truth) and peg_height(truth) < HOLE_DEPTH - 0.003
+        offset = float(np.linalg.norm(truth[:2] - truth[9:11]))
+        depth = np.clip(1.0 - peg_height(truth) / HOLE_DEPTH, 0.0, 1.0) if inside else 0.0
+        return np.array(
+            [
+                _held(observation, truth) or inside,
+                1.0 if inside or offset < 0.003 else np.clip(1.0 - offset / 0.3, 0.0, 1.0),
+                1.0 if seated(truth) else depth,
+                seated(truth) and observation.gripper > 0.6,
+            ],
+            dtype=np.float64,
+        )
 
     def success(self, observation: Observation, truth: np.ndarray) -> bool:
         """Seated to within 3 mm of the bottom, upright, and let go."""
@@ -139,8 +152,7 @@ class PegInsertion:
             return "not_released"
         if over_fixture(truth) and peg_height(truth) < HOLE_DEPTH + OCCLUSION_HEIGHT:
             return "jammed_on_rim" if peg_height(truth) > HOLE_DEPTH - 0.004 else "jammed_in_hole"
-        held = np.linalg.norm(observation.position - truth[:3]) < 0.06 and observation.gripper < 0.5
-        return "never_inserted" if held else "not_grasped"
+        return "never_inserted" if _held(observation, truth) else "not_grasped"
 
 
 def peg_height(truth: np.ndarray) -> float:
@@ -156,3 +168,7 @@ def over_fixture(truth: np.ndarray) -> bool:
 def seated(truth: np.ndarray) -> bool:
     """Whether the peg stands in the hole."""
     return over_fixture(truth) and peg_height(truth) < 0.003 and peg_up(truth) > 0.99
+
+
+def _held(observation: Observation, truth: np.ndarray) -> bool:
+    return bool(np.linalg.norm(observation.position - truth[:3]) < 0.06 and observation.gripper < 0.5)

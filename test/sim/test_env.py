@@ -149,3 +149,27 @@ def test_an_episode_that_does_nothing_ends_with_its_time(episode):
 def test_an_episode_needs_a_task():
     with pytest.raises(SteadyhandError, match="needs a task"):
         Episode(World.load("fr3", None))
+
+
+def test_conditions_can_be_given_and_are_checked(episode):
+    episode.reset(3)
+    drawn = dict(episode.conditions)
+    episode.reset(3, {"peg.x": 0.40})
+    assert episode.conditions == drawn | {"peg.x": 0.40}
+    assert episode.observe().truth[0] == pytest.approx(0.40)
+    with pytest.raises(SteadyhandError, match=r"peg\.x' is 2.*0\.37 to 0\.53"):
+        episode.reset(3, {"peg.x": 2.0})
+    with pytest.raises(SteadyhandError, match=r"unknown condition 'peg'.*peg\.x"):
+        episode.reset(3, {"peg": 0.4})
+
+
+def test_progress_grows_to_all_done(episode):
+    episode.reset(5)
+    seen = [episode.progress.copy()]
+    while episode.outcome() is None:
+        frame = episode.observe()
+        episode.request(episode.operator.act(frame.state, frame.truth))
+        episode.twin.step(episode.ticks)
+        seen.append(episode.progress.copy())
+    assert (np.diff(seen, axis=0) >= 0.0).all()
+    np.testing.assert_array_equal(episode.progress, 1.0)

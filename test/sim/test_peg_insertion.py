@@ -7,8 +7,9 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.sim.env import Episode, World
 from steadyhand.sim.rollout import Rollout, ScriptedDriver
 from steadyhand.sim.tasks import make_task
+from steadyhand.sim.tasks.operator import Skill
 from steadyhand.sim.tasks.peg_insertion import HOLE_DEPTH, HOLE_SIGMA, PEG_HALF, HoleInView, seated
-from steadyhand.sim.tasks.peg_operator import PegOperator, Skill
+from steadyhand.sim.tasks.peg_operator import PegOperator
 
 FRESH_SEEDS = range(770_000, 770_040)
 
@@ -37,7 +38,7 @@ def drop(episode: Episode, offset: np.ndarray, seconds: float = 2.0) -> np.ndarr
     qpos[at : at + 7] = [*(mocap[:2] + offset), HOLE_DEPTH + PEG_HALF[2] + 0.001, *mocap[3:7]]
     episode.twin.reset(qpos, mocap)
     episode.twin.step(round(1000 * seconds))
-    return episode.task.truth(episode.twin)
+    return episode.task.truth(episode.twin, episode.memory)
 
 
 def test_objects_start_at_rest_within_their_ranges(world, episode):
@@ -45,8 +46,9 @@ def test_objects_start_at_rest_within_their_ranges(world, episode):
     for seed in range(20):
         episode.reset(seed)
         truth = episode.observe().truth
-        assert (np.abs(truth[:2] - ranges.peg_xy) <= ranges.spread).all()
-        assert (np.abs(truth[9:11] - ranges.hole_xy) <= ranges.spread).all()
+        drawn = (*truth[:2], *truth[9:11])
+        assert all(ranges[name].holds(value) for name, value in zip(list(ranges)[:4], drawn, strict=True))
+        np.testing.assert_allclose(drawn, [episode.conditions[name] for name in list(ranges)[:4]], atol=1e-12)
         assert np.hypot(*truth[12:14]) == pytest.approx(1.0)
         episode.twin.step(300)
         np.testing.assert_allclose(episode.observe().truth, truth, atol=5e-4)
