@@ -20,7 +20,7 @@ def open_writer(path: Path, world: World) -> DatasetWriter:
         path,
         robot=world.robot.name,
         task=world.task.name,
-        features=features(world.arm.n, world.task.environment_names),
+        features=features({arm.mount.prefix: arm.model.n for arm in world.arms}, world.task.environment_names),
         fps=round(1.0 / DECISION_PERIOD),
     )
 

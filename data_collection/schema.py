@@ -26,25 +26,29 @@ AUTOMATIC = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 def features(
-    n_joints: int,
+    joints: int | Mapping[str, int],
     environment_names: Sequence[str] = (),
     cameras: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, dict]:
     """Build the LeRobot features of a robot and task.
 
     Args:
-        n_joints: Joints of the arm.
+        joints: Of the arm; of several arms by the prefix of their names, in the order of the columns' values.
         environment_names: One name per value of `observation.environment_state`; none leaves the column out.
         cameras: Camera name -> (height, width) in pixels, both even (H.264 halves the colour resolution).
 
     Returns:
         Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
     """
-    joints = [f"{quantity}{i}" for quantity in ("q", "dq") for i in range(n_joints)]
+    arms = {"": joints} if isinstance(joints, int) else joints
+    moving = [f"{arm}{quantity}{i}" for arm, n in arms.items() for quantity in ("q", "dq") for i in range(n)]
+    state, pose, action = (
+        [arm + name for arm in arms for name in names] for names in (STATE_NAMES, POSE_NAMES, ACTION_NAMES)
+    )
     columns = {
-        "observation.state": _floats(STATE_NAMES),
-        "observation.joints": _floats(joints),
-        "observation.reference": _floats(POSE_NAMES),
+        "observation.state": _floats(state),
+        "observation.joints": _floats(moving),
+        "observation.reference": _floats(pose),
     }
     if environment_names:
         columns["observation.environment_state"] = _floats(environment_names)
@@ -60,8 +64,7 @@ def features(
             "shape": (height, width, 3),
             "names": names,
         }
-    columns["action"] = _floats(ACTION_NAMES)
-    columns["action_applied"] = _floats(ACTION_NAMES)
+    columns["action"] = columns["action_applied"] = _floats(action)
     columns["segment"] = {"dtype": "int8", "shape": (1,), "names": ["segment"]}
     columns["intervention"] = {"dtype": "bool", "shape": (1,), "names": ["intervention"]}
     return columns

@@ -8,8 +8,10 @@ import numpy as np
 from steadyhand.crisp_control._core import ArmModel
 from steadyhand.crisp_control.parameters import make_controller
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim._native import Observation, Twin
+from steadyhand.sim._native import MAX_DELAY, Observation, SensorModel, Twin
+from steadyhand.sim.mount import SINGLE, Mount
 from steadyhand.sim.robot import RobotSpec, load_robot
+from steadyhand.sim.robot_file import SensorSpec
 from steadyhand.sim.rotations import quat_from_rot6d, rot6d_from_quat
 from steadyhand.sim.scene import build_spec, check_home, compile, home_qpos
 from steadyhand.sim.tasks import Conditions, Task, check_conditions, draw, make_task
@@ -20,13 +22,21 @@ SETTLE = 5  # decisions that success must last: what still moves may yet fall ov
 
 
 @dataclass(frozen=True)
-class World:
-    """What all episodes of a robot and a task share: the scene, the arm's model and the controller's parameters."""
+class MountedArm:
+    """One arm of a world."""
 
     robot: RobotSpec
+    mount: Mount
+    model: ArmModel
+
+
+@dataclass(frozen=True)
+class World:
+    """What all episodes of robots and a task share: the scene, the arms' models and the controllers' parameters."""
+
+    arms: tuple[MountedArm, ...]
     task: Task | None
     model: mujoco.MjModel
-    arm: ArmModel
     home: np.ndarray  # (nq,)
 
     @staticmethod
@@ -36,55 +46,102 @@ class World:
 
     @staticmethod
     def build(robot: RobotSpec, task: str | None) -> "World":
-        """Build the world of a robot that is loaded already."""
+        """Build the world of a robot that is loaded already, once for every arm that the task needs."""
         chosen = make_task(task) if task else None
-        spec = build_spec(robot)
+        mounts = chosen.mounts if chosen is not None else SINGLE
+        robots = [robot] * len(mounts)
+        spec = build_spec(robots, mounts=mounts)
         if chosen is not None:
             if chosen.needs_gripper and robot.gripper is None:
                 raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot.name}' has none; use --task none")
             chosen.build(spec, robot)
         model = compile(spec)
-        home = home_qpos(model, robot)
-        check_home(model, home, robot)
-        return World(robot, chosen, model, robot.arm(), home)
+        home = home_qpos(model, robots, mounts)
+        for arm, mount in zip(robots, mounts, strict=True):
+            check_home(model, home, arm, mount)
+        arms = tuple(MountedArm(arm, mount, arm.arm()) for arm, mount in zip(robots, mounts, strict=True))
+        return World(arms, chosen, model, home)
+
+    @property
+    def robot(self) -> RobotSpec:
+        """The first arm's robot."""
+        return self.arms[0].robot
+
+    @property
+    def arm(self) -> ArmModel:
+        """The first arm's model."""
+        return self.arms[0].model
+
+    @property
+    def action_size(self) -> int:
+        """Numbers of an action: 10 for every arm."""
+        return ACTION_SIZE * len(self.arms)
 
     def twin(self, controller: str = "cartesian_impedance") -> Twin:
-        """A new twin of this world, moved by a controller by name."""
-        return Twin(self.model._address, make_controller(self.robot.gains, self.arm, controller))
+        """A new twin of this world, every arm moved by a controller by name, with the senses of its robot file."""
+        dt = self.model.opt.timestep
+        return Twin(
+            self.model._address,
+            [
+                (
+                    arm.mount.prefix,
+                    make_controller(arm.robot.gains, arm.model, controller),
+                    sensor_model(arm.robot.sensors, dt),
+                )
+                for arm in self.arms
+            ],
+        )
 
 
-def state_vector(observation: Observation) -> np.ndarray:
-    """observation.state (16,): tool position, rot6d, gripper opening, external wrench."""
-    return np.concatenate(
-        [
-            observation.position,
-            rot6d_from_quat(observation.quaternion),
-            [observation.gripper],
-            observation.wrench,
-        ]
-    )
+def sensor_model(spec: SensorSpec, timestep: float) -> SensorModel:
+    """How senses err, for a twin with this time step in s."""
+    model = SensorModel()
+    for name, value in vars(spec).items():
+        if name.endswith("_delay"):
+            if round(value / timestep) > MAX_DELAY:
+                raise SteadyhandError(f"sensors: {name} is {value} s; allowed: 0 to {MAX_DELAY * timestep:g} s")
+            value = round(value / timestep)
+        setattr(model, name, value)
+    return model
 
 
-def reference_vector(observation: Observation) -> np.ndarray:
-    """observation.reference (9,): position and rot6d of the pose that the controller tracks now.
+def state_vector(*observations: Observation) -> np.ndarray:
+    """observation.state (16 for every arm): tool position, rot6d, gripper opening, external wrench."""
+    parts = [(o.position, rot6d_from_quat(o.quaternion), [o.gripper], o.wrench) for o in observations]
+    return np.concatenate([part for arm in parts for part in arm])
+
+
+def reference_vector(*observations: Observation) -> np.ndarray:
+    """observation.reference (9 for every arm): position and rot6d of the pose that the controller tracks now.
 
     Joint friction and contact keep the tool beside it, so a policy that only saw the tool could not tell a hand that
     rests from one that pushes.
     """
-    return np.concatenate([observation.reference_position, rot6d_from_quat(observation.reference_quaternion)])
+    parts = [(o.reference_position, rot6d_from_quat(o.reference_quaternion)) for o in observations]
+    return np.concatenate([part for arm in parts for part in arm])
+
+
+def joint_vector(*observations: Observation) -> np.ndarray:
+    """observation.joints (2n for every arm): positions, velocities."""
+    return np.concatenate([part for o in observations for part in (o.q, o.dq)])
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What is known at one decision, before it is taken. All arrays float64."""
+    """What is known at one decision, before it is taken. All arrays float64; of two arms one after the other."""
 
     time: float  # s since the episode began
-    state: np.ndarray  # (16,)
-    joints: np.ndarray  # (2n,)
-    reference: np.ndarray  # (9,) pose the controller tracks
+    state: np.ndarray  # (16,) for every arm
+    joints: np.ndarray  # (2n,) for every arm
+    reference: np.ndarray  # (9,) for every arm: pose the controller tracks
     environment: np.ndarray  # (E,) what may be seen
     truth: np.ndarray  # (E,) what is so
-    observation: Observation
+    observations: tuple[Observation, ...]  # one an arm
+
+    @property
+    def observation(self) -> Observation:
+        """Of the first arm."""
+        return self.observations[0]
 
     def policy_input(self) -> dict[str, np.ndarray]:
         """The columns a policy reads, float32."""
@@ -122,7 +179,7 @@ class Episode:
         self.conditions = draw(self.task.ranges, scene) | dict(conditions or {})
         self.instruction = self.task.instruction(self.conditions)
         begin = self.task.start(self.world.model, self.world.home, self.conditions)
-        self.twin.reset(begin.qpos, begin.mocap, 1.0)
+        self.twin.reset(begin.qpos, begin.mocap, 1.0, seed)
         self.memory = begin.memory
         self.perception = self.task.perception(eyes)
         self.operator = self.task.operator(human)
@@ -130,44 +187,50 @@ class Episode:
         self.steps = 0
         self.progress = np.zeros(len(self.task.subtasks))  # best so far
         self._settled = 0
+        self._looked: tuple[float, tuple[tuple[Observation, ...], np.ndarray]] | None = None
 
     def observe(self) -> Frame:
         """The frame of now. Call once per decision: eyes draw their errors from it."""
-        observation, truth = self._look()
+        observations, truth = self.look()
         return Frame(
             time=self.twin.time,
-            state=state_vector(observation),
-            joints=np.concatenate([observation.q, observation.dq]),
-            reference=reference_vector(observation),
+            state=state_vector(*observations),
+            joints=joint_vector(*observations),
+            reference=reference_vector(*observations),
             environment=self.perception.see(truth),
             truth=truth,
-            observation=observation,
+            observations=observations,
         )
 
-    def _look(self) -> tuple[Observation, np.ndarray]:
-        observation = self.twin.observe()
-        self.memory = self.task.remember(self.twin, observation, self.memory)
-        return observation, self.task.truth(self.twin, self.memory)
+    def look(self) -> tuple[tuple[Observation, ...], np.ndarray]:
+        """What the robot measures, one an arm, and the truth, now. Looking again before time passes costs nothing."""
+        if self._looked is None or self._looked[0] != self.twin.time:
+            observations = tuple(self.twin.observe(arm) for arm in range(len(self.twin)))
+            self.memory = self.task.remember(self.twin, observations, self.memory)
+            self._looked = self.twin.time, (observations, self.task.truth(self.twin, self.memory))
+        return self._looked[1]
 
     def request(self, action: np.ndarray) -> None:
-        """Request an action (10,), decided now. Refused by the controller if it is not finite."""
+        """Request an action (10 for every arm), decided now. Refused by the controller if it is not finite."""
         action = np.asarray(action, dtype=np.float64)
-        if action.shape != (ACTION_SIZE,):
+        if action.shape != (self.world.action_size,):
             raise SteadyhandError(
-                f"an action has {ACTION_SIZE} numbers (x y z, rot6d, gripper), got shape {action.shape}"
+                f"an action has {self.world.action_size} numbers (x y z, rot6d, gripper of every arm), "
+                f"got shape {action.shape}"
             )
-        self.twin.set_reference(action[:3], quat_from_rot6d(action[3:9]), self.twin.time, float(action[9]))
+        for arm, one in enumerate(action.reshape(-1, ACTION_SIZE)):
+            self.twin.set_reference(one[:3], quat_from_rot6d(one[3:9]), self.twin.time, float(one[9]), arm)
         self.steps += 1
 
     def outcome(self) -> tuple[bool, str] | None:
         """(success, reason) once the episode is over, None while it runs. Call once after every decision."""
-        observation, truth = self._look()
+        observations, truth = self.look()
         late = self.twin.time >= self.time_limit - 1e-9
-        self.progress = np.maximum(self.progress, self.task.progress(observation, truth))
-        self._settled = self._settled + 1 if self.task.success(observation, truth) else 0
+        self.progress = np.maximum(self.progress, self.task.progress(observations, truth))
+        self._settled = self._settled + 1 if self.task.success(observations, truth) else 0
         if self._settled >= SETTLE or (late and self._settled):
             return True, "success"
         reason = self.task.failure(truth)
         if reason is None and late:
-            reason = self.task.timeout_reason(observation, truth)
+            reason = self.task.timeout_reason(observations, truth)
         return None if reason is None else (False, reason)

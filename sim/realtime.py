@@ -20,9 +20,14 @@ log = logging.getLogger(__name__)
 class Instant:
     """What the loop published last. Never changed afterwards, so threads may share it."""
 
-    observation: Observation  # its time is in seconds since the epoch
+    observations: tuple[Observation, ...]  # one an arm; their time is in seconds since the epoch
     qpos: np.ndarray  # (nq,)
     mocap: np.ndarray  # (7 nmocap,)
+
+    @property
+    def observation(self) -> Observation:
+        """Of the first arm."""
+        return self.observations[0]
 
 
 class Shadow:
@@ -75,7 +80,7 @@ class RealtimeWorld:
         self._loop.start()
         while (first := self._loop.snapshot()) is None:
             time.sleep(0.001)
-        self._instant = Instant(*first)
+        self._instant = _instant(first)
         if self.statistics()["scheduler"] != "SCHED_FIFO":
             log.warning("no permission for SCHED_FIFO: the 1 kHz loop shares its core, single ticks may be late")
 
@@ -130,7 +135,7 @@ class RealtimeWorld:
         """The newest instant; the same object as before if there is no newer one."""
         newest = self._loop.snapshot()
         if newest is not None:
-            self._instant = Instant(*newest)
+            self._instant = _instant(newest)
         return self._instant
 
     def look(self, instant: Instant) -> TaskView | None:
@@ -139,7 +144,12 @@ class RealtimeWorld:
         if task is None:
             return None
         self._shadow.show(instant)
-        self._memory = task.remember(self._shadow, instant.observation, self._memory)
+        self._memory = task.remember(self._shadow, instant.observations, self._memory)
         truth = task.truth(self._shadow, self._memory)
-        self._success = self._success or task.success(instant.observation, truth)
+        self._success = self._success or task.success(instant.observations, truth)
         return TaskView(truth, self._perception.see(truth), self._success)
+
+
+def _instant(snapshot: tuple[list[Observation], np.ndarray, np.ndarray]) -> Instant:
+    observations, qpos, mocap = snapshot
+    return Instant(tuple(observations), qpos, mocap)

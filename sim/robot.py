@@ -24,7 +24,7 @@ from steadyhand.sim.home import choose_home
 from steadyhand.sim.locking import lock
 from steadyhand.sim.meshes import check_package
 from steadyhand.sim.mjcf import Mjcf, MjcfArm, read_mjcf
-from steadyhand.sim.robot_file import CameraSpec, GripperSpec, RobotFile, read_robot_file
+from steadyhand.sim.robot_file import CameraSpec, GripperSpec, RobotFile, SensorSpec, read_robot_file
 from steadyhand.sim.urdf import Joint, Urdf, check_urdf, read_urdf
 
 ROTOR = 0.002  # kg m^2 per Nm of effort limit: a drive's inertia where nobody says; the FR3 has 0.0022 to 0.006
@@ -51,6 +51,8 @@ class RobotSpec:
     front_camera: CameraSpec  # in the base's frame
     wrist_camera: CameraSpec  # in the tool frame
     gains: Path  # YAML file of the controllers' parameters; where there is none, the core's careful defaults hold
+    force_torque_link: str  # "" without a force/torque sensor
+    sensors: SensorSpec  # how they err in the twin
     firmware_gravity: bool | None  # the real arm adds gravity torques itself, as Franka's does; None: not said
     mjcf: Mjcf | None = None  # what the twin is made of, where the URDF was made from an MJCF
     notes: tuple[str, ...] = ()  # what was derived because neither description nor robot file says it
@@ -149,6 +151,8 @@ class _Resolver:
             front_camera=entry.front_camera,
             wrist_camera=entry.wrist_camera,
             gains=gains,
+            force_torque_link=self._sensor_link(),
+            sensors=entry.sensors,
             firmware_gravity=entry.firmware_gravity,
             mjcf=None if self._mjcf is None else replace(self._mjcf.source, locked=self._locked),
             notes=tuple(self._notes),
@@ -215,6 +219,12 @@ class _Resolver:
                 f"{self._path}: base_frame '{base}' must be the root link '{self._urdf.root}' of {self._urdf.path}"
             )
         return self._urdf.root
+
+    def _sensor_link(self) -> str:
+        link = self._entry.force_torque_link
+        if link and link not in self._urdf.links:
+            raise unknown("force_torque_link", link, self._urdf.links, f"in {self._path}")
+        return link
 
     def _checked_joints(self) -> list[Joint]:
         joints = [self._urdf.joints[name] for name in self.joints]

@@ -36,6 +36,21 @@ class CameraSpec:
 
 
 @dataclass(frozen=True)
+class SensorSpec:
+    """How the arm's senses and drives err in the twin: standard deviations at every tick, resolutions, delays."""
+
+    q_step: float = 0.0  # rad
+    q_noise: float = 0.0  # rad
+    dq_noise: float = 0.0  # rad/s
+    tau_step: float = 0.0  # Nm
+    tau_noise: float = 0.0  # Nm
+    force_noise: float = 0.0  # N, of the force/torque sensor
+    torque_noise: float = 0.0  # Nm
+    measurement_delay: float = 0.0  # s
+    command_delay: float = 0.0  # s
+
+
+@dataclass(frozen=True)
 class RobotFile:
     """The keys of a robot's YAML file. What is left out is taken from the description, or derived (docs/new_arm.md)."""
 
@@ -53,13 +68,15 @@ class RobotFile:
     locked: dict[str, float] = field(default_factory=dict)  # rad or m: where joints stand that nobody drives
     gripper: GripperSpec | None = None
     controllers: str | None = None  # gains, relative to the file; config/controllers/<name>.yaml if left out
+    force_torque_link: str = ""  # first link beyond a force/torque sensor before the tool; without it: no such sensor
+    sensors: SensorSpec = SensorSpec()  # of the twin
     firmware_gravity: bool | None = None  # nobody but the arm's maker knows; only parameters for the arm need it
     front_camera: CameraSpec = CameraSpec((1.25, -0.66, 0.66), (0.29, 0.0, 0.32), (0.0, 0.0, 1.0), 44.0)
     # Beside the FR3's hand, looking past the fingertips; up in the picture is the tool's x axis.
     wrist_camera: CameraSpec = CameraSpec((0.066, 0.0, -0.058), (0.008, 0.0, 0.02), (1.0, 0.0, 0.0), 70.0)
 
 
-_NESTED = {"gripper": GripperSpec, "front_camera": CameraSpec, "wrist_camera": CameraSpec}
+_NESTED = {"gripper": GripperSpec, "sensors": SensorSpec, "front_camera": CameraSpec, "wrist_camera": CameraSpec}
 
 
 def read_robot_file(path: Path) -> RobotFile:
@@ -76,6 +93,9 @@ def read_robot_file(path: Path) -> RobotFile:
         raise SteadyhandError(f"{path}: needs one of the keys 'urdf' and 'mjcf', the path of the arm's description")
     _check_camera(path, "front_camera", entry.front_camera)
     _check_camera(path, "wrist_camera", entry.wrist_camera)
+    for key, value in vars(entry.sensors).items():
+        if value < 0.0:
+            raise SteadyhandError(f"{path}: sensors: {key} is {value}; give a number from 0")
     return entry
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from steadyhand.sim._native import TwinBatch
-from steadyhand.sim.env import Episode, Frame, World, reference_vector
+from steadyhand.sim.env import ACTION_SIZE, Episode, Frame, World, reference_vector
 
 ROWS = 32  # episodes under way at once; fixed, so that results do not depend on the number of workers
 
@@ -16,7 +16,7 @@ ROWS = 32  # episodes under way at once; fixed, so that results do not depend on
 class Decision:
     """An action and the segment label of whoever decided it (steadyhand.data_collection.labels.Segment)."""
 
-    action: np.ndarray  # (10,)
+    action: np.ndarray  # (10,) for every arm
     segment: int
 
 
@@ -85,7 +85,7 @@ class EpisodeLog:
     progress: dict[str, float] = field(default_factory=dict)  # the furthest that each sub-task came, 0 to 1
     frames: list[Frame] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    applied: list[np.ndarray] = field(default_factory=list)  # (10,) what the controller tracked at the period's end
+    applied: list[np.ndarray] = field(default_factory=list)  # (10,) an arm: tracked at the period's end
     scenes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # qpos, mocap at each decision
     counters: dict[str, int] = field(default_factory=dict)  # of the controller, at the end
 
@@ -150,14 +150,16 @@ class Rollout:
         return [row for row in rows if self._judge(episodes[row], active[row][1])]
 
     def _judge(self, episode: Episode, log: EpisodeLog) -> bool:
-        seen = episode.twin.observe()
-        gripper = float(np.clip(log.decisions[-1].action[9], 0.0, 1.0))
-        log.applied.append(np.append(reference_vector(seen), gripper))
+        seen, _ = episode.look()
+        openings = np.clip(log.decisions[-1].action[9::ACTION_SIZE], 0.0, 1.0)
+        log.applied.append(
+            np.concatenate([[*reference_vector(o), opening] for o, opening in zip(seen, openings, strict=True)])
+        )
         outcome = episode.outcome()
         if outcome is None:
             return False
         log.success, log.reason = outcome
         log.steps = episode.steps
         log.progress = dict(zip(episode.task.subtasks, map(float, episode.progress), strict=True))
-        log.counters = seen.status.counters
+        log.counters = seen[0].status.counters
         return True

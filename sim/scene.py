@@ -1,5 +1,6 @@
 """The twin's MuJoCo model, generated from a robot's URDF: drives, gripper, contact rules, table, light and cameras."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import mujoco
@@ -7,6 +8,7 @@ import numpy as np
 
 from steadyhand.errors import SteadyhandError, one_line
 from steadyhand.sim.mjcf import twin_spec
+from steadyhand.sim.mount import SINGLE, Mount
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.robot_file import CameraSpec, GripperSpec
 from steadyhand.sim.urdf import Urdf, mujoco_xml
@@ -14,31 +16,52 @@ from steadyhand.sim.urdf import Urdf, mujoco_xml
 VISUAL_GROUP = 2  # drawn, touches nothing
 COLLISION_GROUP = 3  # touches, not drawn
 STIFF = [0.004, 1.0], [0.99, 0.999, 0.001, 0.5, 2.0]  # solref and solimp of what must hardly give
+FRONT_OF_PAIR = CameraSpec((1.75, 0.0, 1.0), (0.32, 0.0, 0.22), (0.0, 0.0, 1.0), 44.0)
 IMAGE_SIZE = (640, 480)  # largest picture, width and height
 
 
-def build_spec(robot: RobotSpec, timestep: float = 0.001) -> mujoco.MjSpec:
-    """Build the scene with the robot on its table; tasks add their objects to the result.
+def build_spec(
+    robot: RobotSpec | Sequence[RobotSpec], timestep: float = 0.001, mounts: Sequence[Mount] = SINGLE
+) -> mujoco.MjSpec:
+    """Build the scene with a robot, or one on each mount, on the table; tasks add their objects to the result.
 
-    The table's surface is z = 0, the robot's base is at the origin. Names: one motor per arm joint called like the
-    joint, the actuator "gripper" (opening of one finger in m), the site "tool", the cameras "front" and "wrist",
-    the geom "table".
+    The table's surface is z = 0, the base of a single robot is at the origin. Names, behind the mount's prefix: one
+    motor per arm joint called like the joint, the actuator "gripper" (opening of one finger in m), the site "tool", the
+    camera "wrist", and with a force/torque sensor the sensors "tool_force" and "tool_torque". Without prefix: the
+    camera "front", the geom "table".
     """
-    spec = _parse(robot.urdf) if robot.mjcf is None else twin_spec(robot.mjcf)
-    spec.modelname = robot.name
+    robots = [robot] if isinstance(robot, RobotSpec) else list(robot)
+    if len(robots) == 1 and not mounts[0].prefix:
+        spec = _arm_spec(robots[0])
+    else:
+        spec = mujoco.MjSpec()
+        for arm, mount in zip(robots, mounts, strict=True):
+            frame = spec.worldbody.add_frame(pos=[mount.x, mount.y, 0.0], quat=mount.quaternion)
+            spec.attach(_arm_spec(arm), prefix=mount.prefix, frame=frame)
+    spec.modelname = " and ".join(arm.name for arm in robots)
     spec.option.timestep = timestep
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     # With MuJoCo's pyramidal cones a peg creeps through closed fingers by 0.4 mm/s; with these by 0.002, at equal cost.
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10.0
+    _add_room(spec)
+    _add_camera(spec.worldbody, "front", robots[0].front_camera if len(robots) == 1 else FRONT_OF_PAIR)
+    return spec
+
+
+def _arm_spec(robot: RobotSpec) -> mujoco.MjSpec:
+    """One robot with its drives, sensors and wrist camera, on its own."""
+    spec = _parse(robot.urdf) if robot.mjcf is None else twin_spec(robot.mjcf)
     _sort_geoms(spec, weightless=robot.mjcf is None)
     _exclude_neighbours(spec, robot.urdf)
     _add_motors(spec, robot)
     if robot.gripper is not None:
         _add_gripper(spec, robot.gripper)
-    _body(spec, robot.tool_frame).add_site(name="tool", size=[0.005, 0.005, 0.005], group=4)
-    _add_room(spec)
-    _add_cameras(spec, robot)
+    tool = _body(spec, robot.tool_frame)
+    tool.add_site(name="tool", size=[0.005, 0.005, 0.005], group=4)
+    if robot.force_torque_link:
+        _add_force_torque(spec, robot)
+    _add_camera(tool, "wrist", robot.wrist_camera)
     return spec
 
 
@@ -50,23 +73,27 @@ def compile(spec: mujoco.MjSpec) -> mujoco.MjModel:
         raise SteadyhandError(f"MuJoCo refuses the scene '{spec.modelname}': {one_line(error)}") from error
 
 
-def home_qpos(model: mujoco.MjModel, robot: RobotSpec) -> np.ndarray:
-    """Positions (nq,) with the arm at home and the gripper open; whatever a task added stays where it was defined."""
+def home_qpos(
+    model: mujoco.MjModel, robot: RobotSpec | Sequence[RobotSpec], mounts: Sequence[Mount] = SINGLE
+) -> np.ndarray:
+    """Positions (nq,) with the arms at home and grippers open; whatever a task added stays where it was defined."""
     qpos = model.qpos0.copy()
-    for name, q in zip(robot.joints, robot.q_home, strict=True):
-        qpos[model.joint(name).qposadr[0]] = q
-    if robot.gripper is not None:
-        for name in filter(None, (robot.gripper.joint, robot.gripper.mimic_joint)):
-            qpos[model.joint(name).qposadr[0]] = robot.gripper.max_opening
+    for arm, mount in zip([robot] if isinstance(robot, RobotSpec) else robot, mounts, strict=True):
+        places = dict(zip(arm.joints, arm.q_home, strict=True))
+        if arm.gripper is not None:
+            fingers = filter(None, (arm.gripper.joint, arm.gripper.mimic_joint))
+            places |= dict.fromkeys(fingers, arm.gripper.max_opening)
+        for name, q in places.items():
+            qpos[model.joint(mount.prefix + name).qposadr[0]] = q
     return qpos
 
 
-def check_home(model: mujoco.MjModel, home: np.ndarray, robot: RobotSpec) -> None:
+def check_home(model: mujoco.MjModel, home: np.ndarray, robot: RobotSpec, mount: Mount = SINGLE[0]) -> None:
     """Refuse a home (nq,) in which the arm touches itself or anything else: it would jump away."""
     data = mujoco.MjData(model)
     data.qpos[:] = home
     mujoco.mj_forward(model, data)
-    own = {int(model.jnt_bodyid[model.joint(name).id]) for name in robot.joints}
+    own = {int(model.jnt_bodyid[model.joint(mount.prefix + name).id]) for name in robot.joints}
     for contact in data.contact:
         bodies = [int(model.geom_bodyid[geom]) for geom in contact.geom]
         if any(int(model.body_weldid[body]) in own for body in bodies):
@@ -194,12 +221,28 @@ def _add_room(spec: mujoco.MjSpec) -> None:
     world.add_geom(type=plane, pos=[0, 0, -0.74], size=[4, 4, 0.1], rgba=[0.55, 0.57, 0.60, 1], **drawn)
 
 
-def _add_cameras(spec: mujoco.MjSpec, robot: RobotSpec) -> None:
-    for name, body, camera in (
-        ("front", spec.worldbody, robot.front_camera),
-        ("wrist", _body(spec, robot.tool_frame), robot.wrist_camera),
-    ):
-        body.add_camera(name=name, pos=camera.pos, quat=_look(camera), fovy=camera.fovy)
+def _add_force_torque(spec: mujoco.MjSpec, robot: RobotSpec) -> None:
+    """A sensor before the link: it measures about the tool frame, which must move with the link."""
+    model = compile(spec)
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    link, tool = model.body(robot.force_torque_link).id, model.body(robot.tool_frame).id
+    if model.body_weldid[link] != model.body_weldid[tool]:
+        raise SteadyhandError(
+            f"{robot.name}: force_torque_link '{robot.force_torque_link}' does not move with the tool frame "
+            f"'{robot.tool_frame}'; give the first link beyond the sensor"
+        )
+    position, quat, inverse = np.zeros(3), np.zeros(4), np.zeros(4)
+    mujoco.mju_negQuat(inverse, data.xquat[link])
+    mujoco.mju_rotVecQuat(position, data.xpos[tool] - data.xpos[link], inverse)
+    mujoco.mju_mulQuat(quat, inverse, data.xquat[tool])
+    _body(spec, robot.force_torque_link).add_site(name="tool_sensor", pos=position, quat=quat, group=4)
+    for name, kind in (("tool_force", mujoco.mjtSensor.mjSENS_FORCE), ("tool_torque", mujoco.mjtSensor.mjSENS_TORQUE)):
+        spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname="tool_sensor")
+
+
+def _add_camera(body: mujoco.MjsBody, name: str, camera: CameraSpec) -> None:
+    body.add_camera(name=name, pos=camera.pos, quat=_look(camera), fovy=camera.fovy)
 
 
 def _look(camera: CameraSpec) -> np.ndarray:

@@ -36,7 +36,7 @@ class TwinEnv(gymnasium.Env):
         check_size(world.model, *self.options.image_size)
         self.render_mode = self.options.render_mode
         self.observation_space = observation_space(self.options)
-        self.action_space = action_space()
+        self.action_space = action_space(len(world.arms))
         self._episode: Episode | None = Episode(world)
         self._next_seed = self.options.seed
         self._renderers: dict[tuple[int, int], Renderer] = {}

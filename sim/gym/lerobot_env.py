@@ -84,8 +84,9 @@ class SteadyhandEnvConfig(EnvConfig):
 
 def policy_features(options: Options) -> dict[str, PolicyFeature]:
     """The action and what is observed, as LeRobot describes them."""
-    sizes, (width, height) = observation_sizes(options.robot, make_task(options.task)), options.image_size
-    features = {ACTION: PolicyFeature(FeatureType.ACTION, (ACTION_SIZE,))}
+    task, (width, height) = make_task(options.task), options.image_size
+    sizes = observation_sizes(options.robot, task)
+    features = {ACTION: PolicyFeature(FeatureType.ACTION, (ACTION_SIZE * len(task.mounts),))}
     for name in options.observations:
         kind = FeatureType.ENV if policy_key(name) == OBS_ENV_STATE else FeatureType.STATE
         features[name] = PolicyFeature(kind, (sizes[name],))

@@ -77,8 +77,9 @@ def _whole(value: object) -> bool:
 
 def observation_sizes(robot: str, task: Task) -> dict[str, int]:
     """How many numbers each of OBSERVATIONS has."""
-    joints, objects = 2 * len(load_robot(robot).joints), len(task.environment_names)
-    return dict(zip(OBSERVATIONS, (STATE_SIZE, joints, REFERENCE_SIZE, objects, objects), strict=True))
+    joints, objects, arms = 2 * len(load_robot(robot).joints), len(task.environment_names), len(task.mounts)
+    sizes = (STATE_SIZE * arms, joints * arms, REFERENCE_SIZE * arms, objects, objects)
+    return dict(zip(OBSERVATIONS, sizes, strict=True))
 
 
 def observation_space(options: Options) -> spaces.Dict:
@@ -94,10 +95,10 @@ def observation_space(options: Options) -> spaces.Dict:
     return spaces.Dict(space)
 
 
-def action_space() -> spaces.Box:
+def action_space(arms: int = 1) -> spaces.Box:
     """Tool position (m) in the base frame, the first two columns of its rotation matrix, gripper 0 closed .. 1 open."""
     high = np.ones(ACTION_SIZE, np.float32)
     high[:3] = REACH
     low = -high
     low[-1] = 0.0
-    return spaces.Box(low, high, dtype=np.float32)
+    return spaces.Box(np.tile(low, arms), np.tile(high, arms), dtype=np.float32)

@@ -36,6 +36,14 @@ Command with_pose(Command before, const Vector3& position, const Vector4& quater
   return before;
 }
 
+/// Throws std::invalid_argument if there is no such arm.
+Arm& arm_of(Twin& twin, int arm) {
+  if (arm < 0 || arm >= twin.size()) {
+    throw std::invalid_argument("arm " + std::to_string(arm) + " of a twin with " + std::to_string(twin.size()));
+  }
+  return twin.arm(arm);
+}
+
 int body_id(const Twin& twin, const std::string& name) {
   const int id = mj_name2id(&twin.model(), mjOBJ_BODY, name.c_str());
   if (id < 0) throw std::invalid_argument("the scene has no body '" + name + "'");
@@ -63,10 +71,11 @@ void apply_wrench(Twin& twin, const std::string& body, const Vector6& wrench) {
   Eigen::Map<Vector6>(twin.data().xfrc_applied + 6 * body_id(twin, body)) = wrench;
 }
 
-void reset_twin(Twin& twin, const Eigen::VectorXd& qpos, const std::optional<Eigen::VectorXd>& mocap, double gripper) {
+void reset_twin(Twin& twin, const Eigen::VectorXd& qpos, const std::optional<Eigen::VectorXd>& mocap, double gripper,
+                std::uint64_t seed) {
   const Eigen::VectorXd placed = mocap ? *mocap : mocap_state(twin.data(), twin.model());
   twin.check_state(qpos, placed);
-  twin.reset(qpos.data(), placed.data(), gripper);
+  twin.reset(qpos.data(), placed.data(), gripper, seed);
 }
 
 void bind_observation(nb::module_& m) {
@@ -91,29 +100,65 @@ void bind_observation(nb::module_& m) {
       .def_ro("status", &Observation::status);
 }
 
+void bind_sensors(nb::module_& m) {
+  nb::class_<SensorModel>(m, "SensorModel", "How an arm's own senses and drives err; all zero: not at all.")
+      .def(nb::init<>())
+      .def_rw("q_step", &SensorModel::q_step, "Resolution of the encoders, rad.")
+      .def_rw("q_noise", &SensorModel::q_noise, "Standard deviation at every tick, as all noise here, rad.")
+      .def_rw("dq_noise", &SensorModel::dq_noise, "rad/s")
+      .def_rw("tau_step", &SensorModel::tau_step, "Resolution of the joint torque sensors, Nm.")
+      .def_rw("tau_noise", &SensorModel::tau_noise, "Nm")
+      .def_rw("force_noise", &SensorModel::force_noise, "Of the force/torque sensor, N.")
+      .def_rw("torque_noise", &SensorModel::torque_noise, "Nm")
+      .def_rw("measurement_delay", &SensorModel::measurement_delay, "Ticks between an instant and its measurement.")
+      .def_rw("command_delay", &SensorModel::command_delay, "Ticks between a torque's command and its effect.");
+  m.attr("MAX_DELAY") = kMaxDelay;
+}
+
 void bind_twin(nb::module_& m) {
   nb::class_<Twin>(m, "Twin", "MuJoCo physics and the controller core in one loop.")
       .def(
           "__init__",
-          [](Twin* self, std::uintptr_t model_address, const Controller& controller) {
-            new (self) Twin(reinterpret_cast<const mjModel*>(model_address), controller);
+          [](Twin* self, std::uintptr_t model_address, const Controller& controller, const SensorModel& sensors) {
+            new (self) Twin(reinterpret_cast<const mjModel*>(model_address), {{"", &controller, sensors}});
           },
-          "model_address"_a, "controller"_a, "model_address: mujoco.MjModel._address; both are copied.")
-      .def("reset", &reset_twin, "qpos"_a, "mocap"_a = nb::none(), "gripper"_a = 1.0,
-           "Starts at rest; mocap: (7 nmocap) positions and quaternions (wxyz), as they are if None.")
+          "model_address"_a, "controller"_a, "sensors"_a = SensorModel{},
+          "model_address: mujoco.MjModel._address; all are copied.")
+      .def(
+          "__init__",
+          [](Twin* self, std::uintptr_t model_address,
+             const std::vector<std::tuple<std::string, const Controller*, SensorModel>>& arms) {
+            std::vector<ArmSetup> setups;
+            for (const auto& [prefix, controller, sensors] : arms) setups.push_back({prefix, controller, sensors});
+            new (self) Twin(reinterpret_cast<const mjModel*>(model_address), setups);
+          },
+          "model_address"_a, "arms"_a, "arms: prefix of the arm's names in the scene, controller, sensors of each.")
+      .def("reset", &reset_twin, "qpos"_a, "mocap"_a = nb::none(), "gripper"_a = 1.0, "seed"_a = 0,
+           "Starts at rest; mocap: (7 nmocap) positions and quaternions (wxyz), as they are if None; seed: of sensors.")
       .def(
           "set_reference",
-          [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-            s.set_command(with_pose(s.command(), position, quaternion_xyzw, stamp, gripper));
+          [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper, int arm) {
+            Arm& one = arm_of(s, arm);
+            one.set_command(with_pose(one.command(), position, quaternion_xyzw, stamp, gripper));
           },
-          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a,
-          "Requests a tool pose in the base frame; stamp on the twin's clock.")
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0,
+          "Requests a tool pose in the arm's base frame; stamp on the twin's clock.")
       .def(
           "set_references",
-          [](Twin& s, const References& references, double gripper) { s.set_command({references, gripper}); },
-          "references"_a, "gripper"_a = 1.0, "Requests whatever the controller takes; replaces set_reference.")
+          [](Twin& s, const References& references, double gripper, int arm) {
+            arm_of(s, arm).set_command({references, gripper});
+          },
+          "references"_a, "gripper"_a = 1.0, "arm"_a = 0,
+          "Requests whatever the controller takes; replaces set_reference.")
       .def("step", &Twin::step, "ticks"_a, nb::call_guard<nb::gil_scoped_release>())
-      .def("observe", &Twin::observe)
+      .def(
+          "observe",
+          [](Twin& s, int arm) {
+            arm_of(s, arm);
+            return s.observe(arm);
+          },
+          "arm"_a = 0)
+      .def("__len__", &Twin::size, "Number of arms.")
       .def_prop_ro("time", [](const Twin& s) { return s.data().time; })
       .def_prop_ro("timestep", [](const Twin& s) { return s.model().opt.timestep; })
       .def_prop_ro("qpos", [](const Twin& s) { return as_vector(s.data().qpos, s.model().nq); })
@@ -167,27 +212,34 @@ void bind_realtime(nb::module_& m) {
       .def_prop_ro("running", &RealtimeTwin::running)
       .def(
           "send",
-          [](RealtimeTwin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper) {
-            s.send(with_pose(s.last_sent(), position, quaternion_xyzw, stamp, gripper));
+          [](RealtimeTwin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper,
+             int arm) {
+            arm_of(s.twin(), arm);
+            s.send(with_pose(s.last_sent(arm), position, quaternion_xyzw, stamp, gripper), arm);
           },
-          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "stamp: seconds since the epoch.")
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0, "stamp: seconds since the epoch.")
       .def(
           "send_references",
-          [](RealtimeTwin& s, const References& references, double gripper) { s.send({references, gripper}); },
-          "references"_a, "gripper"_a)
+          [](RealtimeTwin& s, const References& references, double gripper, int arm) {
+            arm_of(s.twin(), arm);
+            s.send({references, gripper}, arm);
+          },
+          "references"_a, "gripper"_a, "arm"_a = 0)
       .def("reset", &RealtimeTwin::request_reset, "qpos"_a, "mocap"_a, "gripper"_a = 1.0,
            "Asks the loop to restart there; False if it does not take requests.")
       .def("set_paused", &RealtimeTwin::request_pause, "paused"_a)
       .def(
           "snapshot",
-          [](RealtimeTwin& s) -> std::optional<std::tuple<Observation, Eigen::VectorXd, Eigen::VectorXd>> {
+          [](RealtimeTwin& s) -> std::optional<std::tuple<std::vector<Observation>, Eigen::VectorXd, Eigen::VectorXd>> {
             const Snapshot* newest = s.snapshot();
             if (!newest) return std::nullopt;
             const mjModel& model = s.twin().model();
-            return std::make_tuple(newest->observation, as_vector(newest->qpos.data(), model.nq),
+            const auto* first = newest->observations.data();
+            return std::make_tuple(std::vector<Observation>(first, first + s.twin().size()),
+                                   as_vector(newest->qpos.data(), model.nq),
                                    as_vector(newest->mocap.data(), 7 * model.nmocap));
           },
-          "(Observation, qpos, mocap) of the newest tick; None if there is none since the last call.")
+          "(one Observation an arm, qpos, mocap) of the newest tick; None if there is none since the last call.")
       .def("statistics", [](const RealtimeTwin& s) {
         const RealtimeStatistics r = s.statistics();
         nb::dict out;
@@ -207,6 +259,7 @@ NB_MODULE(_native, m) {
   m.doc() = "Steadyhand's twin: physics and controller in one C++ loop.";
   nb::module_::import_("steadyhand.crisp_control._core");  // ArmModel and the controller's types
   bind_observation(m);
+  bind_sensors(m);
   bind_twin(m);
   bind_batch(m);
   bind_realtime(m);

@@ -81,7 +81,9 @@ void RealtimeTwin::run(const std::stop_token& stop) noexcept {
   std::int64_t deadline = now_ns(CLOCK_MONOTONIC);
   while (!stop.stop_requested()) {
     serve_requests();
-    if (const Command* command = command_.read()) twin_.set_command(*command);
+    for (int i = 0; i < twin_.size(); ++i) {
+      if (const Command* command = command_[i].read()) twin_.arm(i).set_command(*command);
+    }
     const double now = static_cast<double>(now_ns(CLOCK_REALTIME)) * 1e-9;
     if (!paused_) twin_.tick(now);
     publish(now);
@@ -107,8 +109,10 @@ void RealtimeTwin::serve_requests() noexcept {
 
 void RealtimeTwin::publish(double now) noexcept {
   Snapshot snapshot;
-  snapshot.observation = twin_.last_observation();
-  snapshot.observation.time = now;
+  for (int i = 0; i < twin_.size(); ++i) {
+    snapshot.observations[i] = twin_.arm(i).last_observation(twin_.data());
+    snapshot.observations[i].time = now;
+  }
   std::copy_n(twin_.data().qpos, twin_.model().nq, snapshot.qpos.begin());
   for (int i = 0; i < twin_.model().nmocap; ++i) {
     std::copy_n(twin_.data().mocap_pos + 3 * i, 3, snapshot.mocap.data() + 7 * i);

@@ -15,7 +15,7 @@ inline constexpr int kMaxMocap = 16;       ///< most mocap bodies
 
 /// State of the scene at one tick, for cameras and observers.
 struct Snapshot {
-  Observation observation;
+  std::array<Observation, kMaxArms> observations;
   std::array<double, kMaxPositions> qpos{};
   std::array<double, 7 * kMaxMocap> mocap{};
   double simulated = 0.0;  ///< s of simulated time since the last reset
@@ -42,18 +42,19 @@ class RealtimeTwin {
   void stop();
   bool running() const noexcept { return thread_.joinable(); }
   /// Stamps are compared with the system's clock (CLOCK_REALTIME), the clock of ROS messages.
-  void send(const Command& command) {
-    last_sent_ = command;
-    command_.write(command);
+  void send(const Command& command, int arm) {
+    last_sent_[arm] = command;
+    command_[arm].write(command);
   }
   /// Of the sending thread: what a next command changes.
-  const Command& last_sent() const noexcept { return last_sent_; }
+  const Command& last_sent(int arm) const noexcept { return last_sent_[arm]; }
   /// False if the queue of requests is full (the loop is not running).
   bool request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper);
   bool request_pause(bool paused);
   /// Newest snapshot, valid until the next call; null if there is none newer than the last one read.
   const Snapshot* snapshot() noexcept { return snapshot_.read(); }
   RealtimeStatistics statistics() const;
+  Twin& twin() noexcept { return twin_; }
   const Twin& twin() const noexcept { return twin_; }
 
  private:
@@ -72,8 +73,8 @@ class RealtimeTwin {
 
   Twin& twin_;
   std::jthread thread_;
-  Command last_sent_;  // owned by the sender
-  crisp_control::Mailbox<Command> command_;
+  std::array<Command, kMaxArms> last_sent_;  // owned by the sender
+  std::array<crisp_control::Mailbox<Command>, kMaxArms> command_;
   crisp_control::Mailbox<Snapshot> snapshot_;
   boost::lockfree::spsc_queue<Request, boost::lockfree::capacity<8>> requests_;
   bool paused_ = false;  // owned by the loop

@@ -5,6 +5,8 @@ down on the rim stays there. Eyes see the hole with an error that is redrawn whi
 once the peg hides it, so that a wrong guess cannot be seen away, only lifted away and tried again.
 """
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
@@ -119,24 +121,24 @@ class PegInsertion(Task):
         """A scripted human who sees the truth."""
         return PegOperator(rng, rim=HOLE_DEPTH, peg_half_height=float(PEG_HALF[2]))
 
-    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+    def progress(self, observations: Sequence[Observation], truth: np.ndarray) -> np.ndarray:
         """Grasped (or beyond needing it), above the hole, how deep, let go."""
         inside = over_fixture(truth) and peg_height(truth) < HOLE_DEPTH - 0.003
         offset = float(np.linalg.norm(truth[:2] - truth[9:11]))
         depth = np.clip(1.0 - peg_height(truth) / HOLE_DEPTH, 0.0, 1.0) if inside else 0.0
         return np.array(
             [
-                _held(observation, truth) or inside,
+                _held(observations[0], truth) or inside,
                 1.0 if inside or offset < 0.003 else np.clip(1.0 - offset / 0.3, 0.0, 1.0),
                 1.0 if seated(truth) else depth,
-                seated(truth) and observation.gripper > 0.6,
+                seated(truth) and observations[0].gripper > 0.6,
             ],
             dtype=np.float64,
         )
 
-    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+    def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """Seated to within 3 mm of the bottom, upright, and let go."""
-        return seated(truth) and observation.gripper > 0.6
+        return seated(truth) and observations[0].gripper > 0.6
 
     def failure(self, truth: np.ndarray) -> str | None:
         """A peg that lies on its side cannot be grasped from above; one off the table cannot be reached."""
@@ -146,13 +148,13 @@ class PegInsertion(Task):
             return "peg_tipped"
         return None
 
-    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+    def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """Where it got stuck."""
         if seated(truth):
             return "not_released"
         if over_fixture(truth) and peg_height(truth) < HOLE_DEPTH + OCCLUSION_HEIGHT:
             return "jammed_on_rim" if peg_height(truth) > HOLE_DEPTH - 0.004 else "jammed_in_hole"
-        return "never_inserted" if _held(observation, truth) else "not_grasped"
+        return "never_inserted" if _held(observations[0], truth) else "not_grasped"
 
 
 def peg_height(truth: np.ndarray) -> float:

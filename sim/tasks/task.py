@@ -10,6 +10,7 @@ import numpy as np
 
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim._native import Observation
+from steadyhand.sim.mount import SINGLE, Mount
 from steadyhand.sim.robot import RobotSpec
 
 NOTHING = np.empty(0)
@@ -109,7 +110,7 @@ class Operator(Protocol):
     """A scripted human. It sees the state and the truth of now and before, never what will happen."""
 
     def act(self, state: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Demonstrate: the next action (10,) from observation.state (16,) and truth (E,)."""
+        """Demonstrate: the next action (10 an arm) from observation.state (16 an arm) and truth (E,)."""
 
     def watch(self, state: np.ndarray, truth: np.ndarray, time: float) -> str | None:
         """Supervise a policy: the reason to take over now, or None."""
@@ -137,6 +138,7 @@ class Task(ABC):
     environment_names: ClassVar[tuple[str, ...]]  # of the truth and of observation.environment_state
     subtasks: ClassVar[tuple[str, ...]]  # in the order in which they are done
     needs_gripper: ClassVar[bool] = True
+    mounts: ClassVar[Sequence[Mount]] = SINGLE  # where arms stand; an observation for each is handed to the methods
     ranges: Ranges
 
     def instruction(self, conditions: Conditions, wording: int = 0) -> str:
@@ -151,13 +153,13 @@ class Task(ABC):
     def start(self, model: mujoco.MjModel, home: np.ndarray, conditions: Conditions) -> Start:
         """Make an initial state of the conditions; home: (nq,) with the arm at home."""
 
-    def remember(self, scene: Scene, observation: Observation, memory: np.ndarray) -> np.ndarray:
+    def remember(self, scene: Scene, observations: Sequence[Observation], memory: np.ndarray) -> np.ndarray:
         """The memory (M,) after a look at the scene. Looking twice at the same scene changes nothing more."""
         return memory
 
     @abstractmethod
     def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
-        """Where the objects really are and what is asked for, (E,), metres and radians, in the base frame."""
+        """Where the objects really are and what is asked for, (E,): m and rad, in the world (a single arm's base)."""
 
     def perception(self, rng: np.random.Generator) -> Perception:
         """The eyes of one episode."""
@@ -168,20 +170,20 @@ class Task(ABC):
         """A scripted human for one episode."""
 
     @abstractmethod
-    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+    def progress(self, observations: Sequence[Observation], truth: np.ndarray) -> np.ndarray:
         """How far each sub-task is done now, (S,) from 0 to 1."""
 
     @abstractmethod
-    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+    def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """Whether the goal is reached, judged from physics."""
 
     def failure(self, truth: np.ndarray) -> str | None:
         """Why the goal can no longer be reached, or None."""
         return None
 
-    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+    def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """What the episode was stuck at when its time ran out: the first sub-task that is not done."""
-        return f"stuck_at_{first_open(self.subtasks, self.progress(observation, truth))}"
+        return f"stuck_at_{first_open(self.subtasks, self.progress(observations, truth))}"
 
 
 def first_open(subtasks: Sequence[str], progress: np.ndarray) -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from steadyhand.paths import config_dir
 from steadyhand.ros_processes import private_graph
+from steadyhand.sim.robot import load_robot
 
 PAGE = config_dir().parent / "docs" / "new_arm.md"
 PART = (
@@ -54,7 +55,8 @@ def test_the_page_works_as_it_stands(tmp_path):
                 (tmp_path / name).write_text(block)
             else:  # a controller_manager is what only an arm has
                 said += [run(line, tmp_path) for line in block.splitlines() if not line.startswith("ros2 ")]
-    bare, told, _ = said
+    assert load_robot(tmp_path / "noisy_arm.yaml").force_torque_link == "tool0"
+    bare, told, *_ = said
     assert "my_arm: tool_frame: tool0" in bare
     assert "my_arm: locked: finger at 0" in bare
     assert "my_arm:" not in told  # the robot file says all

@@ -57,7 +57,7 @@ def test_objects_start_at_rest_within_their_ranges(world, episode):
 def test_a_peg_above_the_hole_falls_in_and_one_beside_it_does_not(episode):
     inside = drop(episode, np.zeros(2))
     assert seated(inside)
-    assert episode.task.success(episode.twin.observe(), inside)
+    assert episode.task.success([episode.twin.observe()], inside)
     for offset in ([0.004, 0.0], [0.0, -0.004], [0.003, 0.003]):
         outside = drop(episode, np.array(offset))
         assert not seated(outside)
@@ -69,8 +69,8 @@ def test_success_needs_an_open_hand(world, episode):
     seen = episode.twin.observe()
     episode.twin.set_reference(seen.position, seen.quaternion, episode.twin.time, 0.0)
     episode.twin.step(500)
-    assert not world.task.success(episode.twin.observe(), inside)
-    assert world.task.timeout_reason(episode.twin.observe(), inside) == "not_released"
+    assert not world.task.success([episode.twin.observe()], inside)
+    assert world.task.timeout_reason([episode.twin.observe()], inside) == "not_released"
 
 
 def test_failures_are_named(world, episode):
@@ -84,9 +84,9 @@ def test_failures_are_named(world, episode):
     assert world.task.failure(truth_at(0.0)) is None
     assert world.task.failure(lying) == "peg_tipped"
     assert world.task.failure(far) == world.task.failure(fallen) == "peg_out_of_reach"
-    assert world.task.timeout_reason(seen, truth_at(HOLE_DEPTH, 0.004)) == "jammed_on_rim"
-    assert world.task.timeout_reason(seen, truth_at(HOLE_DEPTH - 0.01)) == "jammed_in_hole"
-    assert world.task.timeout_reason(seen, truth_at(0.0, 0.3)) == "not_grasped"
+    assert world.task.timeout_reason([seen], truth_at(HOLE_DEPTH, 0.004)) == "jammed_on_rim"
+    assert world.task.timeout_reason([seen], truth_at(HOLE_DEPTH - 0.01)) == "jammed_in_hole"
+    assert world.task.timeout_reason([seen], truth_at(0.0, 0.3)) == "not_grasped"
 
 
 def test_eyes_err_anew_above_the_rim_and_freeze_below_it():

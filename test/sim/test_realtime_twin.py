@@ -82,7 +82,7 @@ def test_a_snapshot_is_read_once_and_is_the_newest(loop):
     last = 0
     for _ in range(20):
         time.sleep(0.01)
-        observation, qpos, mocap = newest(loop)
+        (observation,), qpos, mocap = newest(loop)
         ticks = observation.status.counters["ticks"]
         assert ticks > last
         assert abs(observation.time - time.time()) < 0.05
@@ -97,7 +97,7 @@ def test_a_snapshot_is_read_once_and_is_the_newest(loop):
 
 def test_takes_a_thousand_commands_and_follows_the_last(loop):
     loop.start()
-    observation, _, _ = newest(loop)
+    (observation,), _, _ = newest(loop)
     start, quaternion = observation.position, observation.quaternion
     for i in range(1000):
         offset = 0.05 * np.array([np.sin(0.01 * i), np.cos(0.01 * i) - 1.0, 0.0])
@@ -107,7 +107,7 @@ def test_takes_a_thousand_commands_and_follows_the_last(loop):
     for _ in range(10):
         loop.send(goal, quaternion, time.time(), 0.0)
         time.sleep(0.1)
-    observation, _, _ = newest(loop)
+    (observation,), _, _ = newest(loop)
     counters = observation.status.counters
     assert 300 < counters["accepted"] <= 1010
     assert sum(count for name, count in counters.items() if name.startswith("refused")) == 0, counters
@@ -119,11 +119,11 @@ def test_takes_a_thousand_commands_and_follows_the_last(loop):
 
 def test_stamps_are_wall_clock_time(loop):
     loop.start()
-    observation, _, _ = newest(loop)
+    (observation,), _, _ = newest(loop)
     for stamp in (time.time() - 10.0, time.time() + 10.0, 1.0):
         loop.send(observation.position, observation.quaternion, stamp, 1.0)
         time.sleep(0.02)
-    observation, _, _ = newest(loop)
+    (observation,), _, _ = newest(loop)
     assert observation.status.counters["accepted"] == 0
     assert observation.status.counters["refused_from_the_future"] == 1
     assert observation.status.counters["refused_expired"] == 2
@@ -137,13 +137,13 @@ def test_reset_and_pause_are_served_by_the_loop(loop, world):
     place = np.array([0.52, 0.11, 0.03, 1.0, 0.0, 0.0, 0.0])
     assert loop.set_paused(True)
     assert loop.reset(start, place)
-    assert until(lambda: newest(loop)[0].status.counters["ticks"] == 0)
+    assert until(lambda: newest(loop)[0][0].status.counters["ticks"] == 0)
     time.sleep(0.02)
     _, qpos, mocap = newest(loop)
     np.testing.assert_array_equal(qpos, start)
     np.testing.assert_array_equal(mocap, place)
     assert loop.set_paused(False)
-    assert until(lambda: newest(loop)[0].status.counters["ticks"] > 20)
+    assert until(lambda: newest(loop)[0][0].status.counters["ticks"] > 20)
 
 
 def test_a_reset_of_the_wrong_size_raises(loop, world):

@@ -112,8 +112,8 @@ def test_in_real_time_a_relay_does_not_keep_a_dead_policy_alive():
     while time.time() < died + 10.0 and not (told and told[-1][1].mode == ReferenceMode.DAMP):
         loop.send(seen.position, seen.quaternion, died, 1.0)  # fresh arrival, old stamp
         snapshot = loop.snapshot()
-        if snapshot is not None and snapshot[0].status.counters["accepted"]:
-            told.append((snapshot[0].time - died, snapshot[0].status))
+        if snapshot is not None and snapshot[0][0].status.counters["accepted"]:
+            told.append((snapshot[0][0].time - died, snapshot[0][0].status))
         time.sleep(0.002)
     loop.stop()
     assert told[-1][1].mode == ReferenceMode.DAMP
