@@ -15,16 +15,17 @@ SIZE = (480, 360)  # width, height of one view
 
 
 def write_videos(world: World, episodes: Mapping[str, EpisodeLog], folder: Path) -> list[Path]:
-    """Film episodes as folder/NAME.mp4 (H.264), front and wrist camera side by side, in real time."""
+    """Film episodes as folder/NAME.mp4 (H.264), the front and every wrist camera side by side, in real time."""
     if not episodes:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     renderer = Renderer(world.model, *SIZE)
+    cameras = ["front", *(f"{arm.mount.prefix}wrist" for arm in world.arms)]
     paths = []
     for name, log in episodes.items():
         path = folder / f"{name}.mp4"
         pictures = (
-            np.concatenate([renderer.render(qpos, camera, mocap) for camera in ("front", "wrist")], axis=1)
+            np.concatenate([renderer.render(qpos, camera, mocap) for camera in cameras], axis=1)
             for qpos, mocap in log.scenes
         )
         write_video(path, pictures)

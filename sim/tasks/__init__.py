@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from steadyhand.errors import unknown
+from steadyhand.sim.tasks.handover import Handover
 from steadyhand.sim.tasks.peg_insertion import PegInsertion
 from steadyhand.sim.tasks.task import Conditions, Operator, Perception, Start, Task, check_conditions, draw
 
-TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (PegInsertion,)}
+TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion)}
 
 
 def task_names() -> list[str]:
