@@ -18,6 +18,7 @@ from steadyhand.sim.tasks import Conditions, Task, check_conditions, draw, make_
 
 DECISION_PERIOD = 0.1  # s
 ACTION_SIZE = 10
+PUSH_SECONDS = 0.2
 SETTLE = 5  # decisions that success must last: what still moves may yet fall over, and letting go is part of the task
 
 
@@ -31,6 +32,15 @@ class MountedArm:
 
 
 @dataclass(frozen=True)
+class Disturbance:
+    """What goes wrong in every episode of a world, see steadyhand.sim.perturbation. As it is here: nothing."""
+
+    latency: float = 0.0  # s until a decision acts; it keeps the stamp of what it was decided from
+    push: float = 0.0  # N, on every tool, PUSH_SECONDS long, sideways, at a moment of its own
+    wording: int = 0  # of the instruction
+
+
+@dataclass(frozen=True)
 class World:
     """What all episodes of robots and a task share: the scene, the arms' models and the controllers' parameters."""
 
@@ -38,6 +48,7 @@ class World:
     task: Task | None
     model: mujoco.MjModel
     home: np.ndarray  # (nq,)
+    disturbance: Disturbance = Disturbance()
 
     @staticmethod
     def load(robot: str, task: str | None) -> "World":
@@ -91,6 +102,14 @@ class World:
                 for arm in self.arms
             ],
         )
+
+
+def draw_push(force: float, time_limit: float, rng: np.random.Generator) -> tuple[float, np.ndarray] | None:
+    """When a push of this force (N) begins, in the first half of an episode, and the force (3,); None without."""
+    if force == 0.0:
+        return None
+    begin, angle = rng.uniform(0.0, time_limit / 2), rng.uniform(0.0, 2 * np.pi)
+    return begin, force * np.array([np.cos(angle), np.sin(angle), 0.0])
 
 
 def sensor_model(spec: SensorSpec, timestep: float) -> SensorModel:
@@ -172,12 +191,12 @@ class Episode:
             seed: Of everything that is drawn.
             conditions: Replace what would be drawn, by their names in the task's ranges.
         """
-        streams = np.random.SeedSequence(seed).spawn(3)
-        scene, eyes, human = (np.random.default_rng(stream) for stream in streams)
+        streams = np.random.SeedSequence(seed).spawn(4)
+        scene, eyes, human, fate = (np.random.default_rng(stream) for stream in streams)
         check_conditions(self.task.ranges, conditions or {})
         self.seed = seed
         self.conditions = draw(self.task.ranges, scene) | dict(conditions or {})
-        self.instruction = self.task.instruction(self.conditions)
+        self.instruction = self.task.instruction(self.conditions, self.world.disturbance.wording)
         begin = self.task.start(self.world.model, self.world.home, self.conditions)
         self.twin.reset(begin.qpos, begin.mocap, 1.0, seed)
         self.memory = begin.memory
@@ -185,6 +204,7 @@ class Episode:
         self.operator = self.task.operator(human)
         self.time_limit = self.task.time_limit  # s; a supervised episode may set its own
         self.steps = 0
+        self._push = draw_push(self.world.disturbance.push, self.time_limit, fate)
         self.progress = np.zeros(len(self.task.subtasks))  # best so far
         self._settled = 0
         self._looked: tuple[float, tuple[tuple[Observation, ...], np.ndarray]] | None = None
@@ -219,8 +239,17 @@ class Episode:
                 f"got shape {action.shape}"
             )
         for arm, one in enumerate(action.reshape(-1, ACTION_SIZE)):
-            self.twin.set_reference(one[:3], quat_from_rot6d(one[3:9]), self.twin.time, float(one[9]), arm)
+            pose = one[:3], quat_from_rot6d(one[3:9])
+            self.twin.set_reference(*pose, self.twin.time, float(one[9]), arm, self.world.disturbance.latency)
+        if self._push is not None:
+            self._apply_push(*self._push)
         self.steps += 1
+
+    def _apply_push(self, begin: float, force: np.ndarray) -> None:
+        acts = begin <= self.twin.time < begin + PUSH_SECONDS
+        for arm in self.world.arms:
+            body = arm.mount.prefix + arm.robot.tool_frame
+            self.twin.apply_wrench(body, np.append(force, np.zeros(3)) if acts else np.zeros(6))
 
     def outcome(self) -> tuple[bool, str] | None:
         """(success, reason) once the episode is over, None while it runs. Call once after every decision."""

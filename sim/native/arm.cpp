@@ -48,6 +48,8 @@ void Arm::bind_wrench(const mjModel& model, const std::string& prefix) {
 void Arm::reset(const mjData& data, double gripper, std::uint64_t seed) noexcept {
   command_ = {};
   command_.gripper = gripper;
+  requested_ = command_;
+  pending_count_ = 0;
   read_joints(data);
   // A real arm is held by its firmware before the controller starts: it measures its own weight.
   sensed_.tau = arm_.update(sensed_.q, sensed_.dq).gravity;
@@ -85,7 +87,27 @@ void Arm::sense(const mjModel& model, const mjData& data) noexcept {
   senses_.measure(sensed_);
 }
 
+void Arm::set_command(const Command& command, double due) noexcept {
+  requested_ = command;
+  if (due <= 0.0) {
+    command_ = command;
+    pending_count_ = 0;
+    return;
+  }
+  if (pending_count_ == kMaxPending) take_pending(pending_[first_pending_].due);  // no room: the oldest acts early
+  pending_[(first_pending_ + pending_count_++) % kMaxPending] = {due, command};
+}
+
+void Arm::take_pending(double now) noexcept {
+  while (pending_count_ > 0 && pending_[first_pending_].due <= now + 1e-9) {
+    command_ = pending_[first_pending_].command;
+    first_pending_ = (first_pending_ + 1) % kMaxPending;
+    --pending_count_;
+  }
+}
+
 void Arm::control(mjData& data, double now, double dt) noexcept {
+  take_pending(data.time);
   state_ = sensed_;
   state_.time = now;
   const JointVector& tau = senses_.act(controller_->update(state_, command_.references, dt));

@@ -12,6 +12,8 @@
 
 namespace steadyhand {
 
+inline constexpr int kMaxPending = 16;  ///< commands on their way
+
 /// What whoever moves an arm requests: references for the controller and a gripper opening.
 struct Command {
   crisp_control::References references;
@@ -52,8 +54,10 @@ class Arm {
   /// One update of the controller with the last measurement, stamped `now`; writes the drives' commands.
   void control(mjData& data, double now, double dt) noexcept;
 
-  void set_command(const Command& command) noexcept { command_ = command; }
-  const Command& command() const noexcept { return command_; }
+  /// Acts at `due` on the clock of the simulation, not before what was requested earlier.
+  void set_command(const Command& command, double due = 0.0) noexcept;
+  /// What was requested last.
+  const Command& requested() const noexcept { return requested_; }
   /// Terms recomputed at the last measurement, which is stamped `now`.
   Observation observe(const mjData& data, double now);
   /// As of the last update; no computation beyond the wrench, fit for the real-time loop.
@@ -64,7 +68,12 @@ class Arm {
   struct Address {
     int q, v, actuator;
   };
+  struct Pending {
+    double due = 0.0;
+    Command command;
+  };
 
+  void take_pending(double now) noexcept;
   void bind_joints(const mjModel& model, const std::string& prefix);
   void bind_gripper(const mjModel& model, const std::string& prefix);
   void bind_wrench(const mjModel& model, const std::string& prefix);
@@ -77,10 +86,12 @@ class Arm {
   Senses senses_;
   std::array<Address, crisp_control::kMaxJoints> joints_{};
   int gripper_actuator_ = -1, gripper_q_ = -1;
-  double gripper_range_ = 1.0;                // m, opening of one finger
-  int force_ = -1, torque_ = -1, site_ = -1;  // addresses of the sensor's data, its site
-  crisp_control::ArmState sensed_, state_;    // the newest measurement; that of the last update
-  Command command_;
+  double gripper_range_ = 1.0;                  // m, opening of one finger
+  int force_ = -1, torque_ = -1, site_ = -1;    // addresses of the sensor's data, its site
+  crisp_control::ArmState sensed_, state_;      // the newest measurement; that of the last update
+  Command requested_, command_;                 // asked for last; what acts
+  std::array<Pending, kMaxPending> pending_{};  // a ring
+  int first_pending_ = 0, pending_count_ = 0;
 };
 
 }  // namespace steadyhand

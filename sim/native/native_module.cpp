@@ -137,12 +137,14 @@ void bind_twin(nb::module_& m) {
            "Starts at rest; mocap: (7 nmocap) positions and quaternions (wxyz), as they are if None; seed: of sensors.")
       .def(
           "set_reference",
-          [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper, int arm) {
+          [](Twin& s, const Vector3& position, const Vector4& quaternion_xyzw, double stamp, double gripper, int arm,
+             double latency) {
             Arm& one = arm_of(s, arm);
-            one.set_command(with_pose(one.command(), position, quaternion_xyzw, stamp, gripper));
+            const double due = latency > 0.0 ? s.data().time + latency : 0.0;
+            one.set_command(with_pose(one.requested(), position, quaternion_xyzw, stamp, gripper), due);
           },
-          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0,
-          "Requests a tool pose in the arm's base frame; stamp on the twin's clock.")
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0, "latency"_a = 0.0,
+          "Requests a tool pose in the arm's base frame; stamp on the twin's clock; latency: s until it acts.")
       .def(
           "set_references",
           [](Twin& s, const References& references, double gripper, int arm) {
