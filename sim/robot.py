@@ -49,6 +49,7 @@ class RobotSpec:
     tau_limit: tuple[float, ...]
     gripper: GripperSpec | None
     front_camera: CameraSpec  # in the base's frame
+    side_camera: CameraSpec  # in the base's frame
     wrist_camera: CameraSpec  # in the tool frame
     gains: Path  # YAML file of the controllers' parameters; where there is none, the core's careful defaults hold
     force_torque_link: str  # "" without a force/torque sensor
@@ -149,6 +150,7 @@ class _Resolver:
             tau_limit=tuple(joint.effort for joint in joints),
             gripper=entry.gripper,
             front_camera=entry.front_camera,
+            side_camera=entry.side_camera or entry.front_camera.mirrored(),
             wrist_camera=entry.wrist_camera,
             gains=gains,
             force_torque_link=self._sensor_link(),

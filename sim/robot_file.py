@@ -34,6 +34,11 @@ class CameraSpec:
     up: tuple[float, ...]
     fovy: float  # vertical field of view, deg
 
+    def mirrored(self) -> "CameraSpec":
+        """The camera on the other side of the plane y = 0."""
+        pos, target, up = ((x, -y, z) for x, y, z in (self.pos, self.target, self.up))
+        return CameraSpec(pos, target, up, self.fovy)
+
 
 @dataclass(frozen=True)
 class SensorSpec:
@@ -72,11 +77,13 @@ class RobotFile:
     sensors: SensorSpec = SensorSpec()  # of the twin
     firmware_gravity: bool | None = None  # nobody but the arm's maker knows; only parameters for the arm need it
     front_camera: CameraSpec = CameraSpec((1.25, -0.66, 0.66), (0.29, 0.0, 0.32), (0.0, 0.0, 1.0), 44.0)
+    side_camera: CameraSpec | None = None  # None: the front camera mirrored at the plane y = 0
     # Beside the FR3's hand, looking past the fingertips; up in the picture is the tool's x axis.
     wrist_camera: CameraSpec = CameraSpec((0.066, 0.0, -0.058), (0.008, 0.0, 0.02), (1.0, 0.0, 0.0), 70.0)
 
 
-_NESTED = {"gripper": GripperSpec, "sensors": SensorSpec, "front_camera": CameraSpec, "wrist_camera": CameraSpec}
+_CAMERAS = "front_camera", "side_camera", "wrist_camera"
+_NESTED = {"gripper": GripperSpec, "sensors": SensorSpec, **dict.fromkeys(_CAMERAS, CameraSpec)}
 
 
 def read_robot_file(path: Path) -> RobotFile:
@@ -91,8 +98,9 @@ def read_robot_file(path: Path) -> RobotFile:
     entry = _build(RobotFile, data, str(path))
     if bool(entry.urdf) == bool(entry.mjcf):
         raise SteadyhandError(f"{path}: needs one of the keys 'urdf' and 'mjcf', the path of the arm's description")
-    _check_camera(path, "front_camera", entry.front_camera)
-    _check_camera(path, "wrist_camera", entry.wrist_camera)
+    for key in _CAMERAS:
+        if getattr(entry, key) is not None:
+            _check_camera(path, key, getattr(entry, key))
     for key, value in vars(entry.sensors).items():
         if value < 0.0:
             raise SteadyhandError(f"{path}: sensors: {key} is {value}; give a number from 0")

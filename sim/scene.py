@@ -17,6 +17,7 @@ VISUAL_GROUP = 2  # drawn, touches nothing
 COLLISION_GROUP = 3  # touches, not drawn
 STIFF = [0.004, 1.0], [0.99, 0.999, 0.001, 0.5, 2.0]  # solref and solimp of what must hardly give
 FRONT_OF_PAIR = CameraSpec((1.75, 0.0, 1.0), (0.32, 0.0, 0.22), (0.0, 0.0, 1.0), 44.0)
+SIDE_OF_PAIR = CameraSpec((1.1, 1.35, 1.1), (0.3, 0.0, 0.2), (0.0, 0.0, 1.0), 44.0)
 IMAGE_SIZE = (640, 480)  # largest picture, width and height
 
 
@@ -28,7 +29,7 @@ def build_spec(
     The table's surface is z = 0, the base of a single robot is at the origin. Names, behind the mount's prefix: one
     motor per arm joint called like the joint, the actuator "gripper" (opening of one finger in m), the site "tool", the
     camera "wrist", and with a force/torque sensor the sensors "tool_force" and "tool_torque". Without prefix: the
-    camera "front", the geom "table".
+    cameras "front" and "side", the geom "table".
     """
     robots = [robot] if isinstance(robot, RobotSpec) else list(robot)
     if len(robots) == 1 and not mounts[0].prefix:
@@ -45,7 +46,9 @@ def build_spec(
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10.0
     _add_room(spec)
-    _add_camera(spec.worldbody, "front", robots[0].front_camera if len(robots) == 1 else FRONT_OF_PAIR)
+    alone = len(robots) == 1
+    _add_camera(spec.worldbody, "front", robots[0].front_camera if alone else FRONT_OF_PAIR)
+    _add_camera(spec.worldbody, "side", robots[0].side_camera if alone else SIDE_OF_PAIR)
     return spec
 
 

@@ -12,7 +12,7 @@ import pytest
         (["twin", "--robot", "fr4"], "unknown robot 'fr4'; allowed: "),
         (["twin", "--task", "tea"], "unknown task 'tea'; allowed: none, peg_insertion"),
         (["twin", "--controller", "pid"], "unknown controller 'pid'; allowed: cartesian_impedance, "),
-        (["twin", "--cameras", "front,left"], "unknown camera 'left'; allowed: front, wrist"),
+        (["twin", "--cameras", "front,left"], "unknown camera 'left'; allowed: front, side, wrist"),
         (["twin", "--rate", "0"], "--rate 0.0 must be positive"),
         (["twin", "--cameras", "none", "--namespace", "arm-1"], "'arm-1' is no ROS namespace"),
         (["policy", "--checkpoint", "nowhere"], "no checkpoint in 'nowhere'"),

@@ -198,7 +198,7 @@ def test_close_frees_everything():
         ({"observations": ("force",)}, "unknown observation 'force'; allowed: state, joints"),
         ({"observations": "state"}, "observations is the word 'state'; give a list"),
         ({"observations": ()}, "needs observations or cameras"),
-        ({"cameras": ("top",)}, "unknown camera 'top'; allowed: front, wrist"),
+        ({"cameras": ("top",)}, "unknown camera 'top'; allowed: front, side, wrist"),
         ({"image_size": (2000, 100)}, "picture size 2000x100 does not fit; allowed: 1x1 to"),
         ({"image_size": (64.0, 48)}, "give width and height in pixels"),
         ({"max_steps": 0}, "max_steps is 0; give a whole number from 1"),

@@ -58,7 +58,7 @@ def test_renderers_do_not_disturb_each_other(robot, model):
 
 def test_an_unknown_camera_is_answered_with_the_known_ones(robot, model):
     renderer = Renderer(model, 32, 32)
-    with pytest.raises(SteadyhandError, match="unknown camera 'roof'; allowed: front, wrist"):
+    with pytest.raises(SteadyhandError, match="unknown camera 'roof'; allowed: front, side, wrist"):
         renderer.render(home_qpos(model, robot), "roof")
 
 

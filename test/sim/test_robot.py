@@ -8,6 +8,7 @@ import yaml
 from steadyhand.errors import SteadyhandError
 from steadyhand.paths import config_dir
 from steadyhand.sim.robot import load_robot, robot_names
+from steadyhand.sim.robot_file import CameraSpec
 
 
 @pytest.fixture
@@ -53,6 +54,14 @@ def test_limits_are_frankas():
     assert robot.tau_limit == (87, 87, 87, 87, 12, 12, 12)
 
 
+def test_the_side_camera_mirrors_the_front_camera_unless_the_file_says_where_it_is(files):
+    front = camera(pos=[1, -0.5, 0.6], target=[0.3, 0.1, 0])
+    files.edit(front_camera=front)
+    assert load_robot(files.path).side_camera == CameraSpec((1, 0.5, 0.6), (0.3, -0.1, 0), (0, 0, 1), 45)
+    files.edit(side_camera=front)
+    assert load_robot(files.path).side_camera == load_robot(files.path).front_camera
+
+
 def test_home_is_inside_the_limits_with_room():
     robot = load_robot("fr3")
     assert (np.array(robot.q_home) - robot.q_lower > 0.3).all()
@@ -95,6 +104,7 @@ def test_unknown_robot_lists_the_known_ones():
         ({"wrist_camera": {"pos": [0, 0, 0]}}, "wrist_camera: key 'target' is missing"),
         ({"wrist_camera": "above"}, "wrist_camera: 'above' is a str"),
         ({"front_camera": camera(pos=[1, 0])}, "front_camera: pos needs 3 numbers, has 2"),
+        ({"side_camera": camera(fovy=0)}, "side_camera: fovy must lie between 0 and 180"),
         ({"front_camera": camera(fovy=180)}, "front_camera: fovy must lie between 0 and 180"),
         ({"front_camera": camera(up=[1, 0, 0])}, "front_camera: 'up' must not point along the view"),
     ],

@@ -101,7 +101,8 @@ def test_cameras_look_where_the_robot_file_says(model, robot):
     data.qpos[:] = home_qpos(model, robot)
     mujoco.mj_forward(model, data)
     tool = data.site("tool")
-    for name, camera in (("front", robot.front_camera), ("wrist", robot.wrist_camera)):
+    for name in ("front", "side", "wrist"):
+        camera = getattr(robot, f"{name}_camera")
         pos, target, up = map(np.array, (camera.pos, camera.target, camera.up))
         if name == "wrist":
             turn = tool.xmat.reshape(3, 3)
