@@ -17,7 +17,8 @@ from steadyhand.sim import evaluate
 from steadyhand.sim.env import World
 from steadyhand.sim.evaluate import EvalConfig
 from steadyhand.sim.gym.environment import DRAWN_SEEDS
-from steadyhand.sim.gym.options import PRIVILEGED, SEEN
+from steadyhand.sim.gym.options import OBSERVATIONS, PRIVILEGED
+from steadyhand.sim.point_cloud import CloudSpec, capture
 from steadyhand.sim.render import Renderer
 from steadyhand.sim.rollout import Rollout, ScriptedDriver
 from steadyhand.sim.tasks import make_task, task_names
@@ -27,6 +28,16 @@ PEG = "steadyhand/PegInsertion-v0"
 NAMES = [steadyhand.sim.gym.env_id(task) for task in task_names()]
 # Absolute poses in metres and unbounded measurements are meant.
 EXPECTED = ("symmetric and normalized", "value is -infinity", "value is infinity")
+
+
+SIGHTS = {
+    "cameras": ("front",),
+    "depth": ("side", "front"),
+    "segmentation": ("side",),
+    "point_cloud": ("front", "side"),
+    "cloud": CloudSpec(points=64, colours=True),
+    "image_size": (64, 48),
+}
 
 
 def make(**options) -> gymnasium.Env:
@@ -51,6 +62,12 @@ def play(env: gymnasium.Env, seed: int | None) -> tuple[list, list[float], tuple
     return frames, rewards, tuple(ended), info
 
 
+def arrays(observation: dict) -> list[np.ndarray]:
+    """The arrays of nested dictionaries."""
+    values = [observation[key] for key in sorted(observation)]
+    return [part for value in values for part in (arrays(value) if isinstance(value, dict) else [value])]
+
+
 def bits(frames: list) -> bytes:
     return b"".join(
         part.tobytes() for frame in frames for part in (frame.state, frame.joints, frame.reference, frame.environment)
@@ -64,7 +81,7 @@ def test_every_task_is_registered():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gymnasiums_checker_passes(name):
-    env = gymnasium.make(name, cameras=("front",), image_size=(64, 48), max_steps=20, render_mode="rgb_array")
+    env = gymnasium.make(name, **SIGHTS, observations=OBSERVATIONS, max_steps=20, render_mode="rgb_array")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(env.unwrapped)
@@ -142,10 +159,44 @@ def test_pictures():
     env.close()
 
 
+def test_depth_segmentation_and_point_cloud():
+    """Each camera is drawn in one go, and shows what it shows alone."""
+    env = make(**SIGHTS, observations=())
+    observation, _ = env.reset(seed=3)
+    twin = env.unwrapped.episode.twin
+    renderer = Renderer(env.unwrapped.episode.world.model, 64, 48)
+    data = renderer.pose(twin.qpos, twin.mocap)
+    assert observation.keys() == {"pixels", "depth", "segmentation", "point_cloud"}
+    assert [list(observation[key]) for key in ("pixels", "depth", "segmentation")] == [
+        list(SIGHTS[option]) for option in ("cameras", "depth", "segmentation")
+    ]
+    np.testing.assert_array_equal(observation["pixels"]["front"], renderer.draw(data, "front"))
+    for camera in SIGHTS["depth"]:
+        np.testing.assert_array_equal(
+            observation["depth"][camera], renderer.view(data, camera, rgb=False, depth=True).depth
+        )
+    bodies = observation["segmentation"]["side"]
+    np.testing.assert_array_equal(bodies, renderer.view(data, "side", bodies=True).bodies)
+    names = env.unwrapped.body_names
+    assert {names[number] for number in np.unique(bodies)} >= {"world", "fr3_link0", "fr3_hand"}
+    cloud = capture(renderer, data, SIGHTS["point_cloud"], SIGHTS["cloud"])
+    np.testing.assert_array_equal(observation["point_cloud"], cloud)
+    renderer.close()
+    env.close()
+
+
+def test_the_wrench_is_that_of_the_state():
+    env = make(observations=("state", "wrench"))
+    observation, _ = env.reset(seed=3)
+    np.testing.assert_array_equal(observation["wrench"], observation["state"][10:])
+    assert np.abs(env.step(env.action_space.sample())[0]["wrench"]).max() > 0
+    env.close()
+
+
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_vectors_run_the_same_episodes(mode):
     """Three decisions of two environments; the next episode then starts in the same step."""
-    name, options = f"steadyhand.sim.gym:{PEG}", {"max_steps": 3}
+    name, options = f"steadyhand.sim.gym:{PEG}", {"max_steps": 3, **SIGHTS}
     vector_kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP}
     if mode == "async":
         vector_kwargs["context"] = "forkserver"
@@ -155,8 +206,8 @@ def test_vectors_run_the_same_episodes(mode):
     together, _ = vector.reset(seed=[8, 9])
     alone = [env.reset(seed=seed)[0] for env, seed in zip(envs, (8, 9), strict=True)]
     for action in actions:
-        for name in SEEN:
-            np.testing.assert_array_equal(together[name], np.stack([seen[name] for seen in alone]))
+        for batch, *rows in zip(arrays(together), *map(arrays, alone), strict=True):
+            np.testing.assert_array_equal(batch, np.stack(rows))
         together, rewards, terminated, truncated, info = vector.step(action)
         alone = [env.step(row)[0] for env, row in zip(envs, action, strict=True)]
     assert truncated.all()
@@ -193,11 +244,19 @@ def test_close_frees_everything():
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"picture": 1}, "unknown option 'picture'; allowed: task, robot, observations, cameras"),
+        (
+            {"picture": 1},
+            "unknown option 'picture'; allowed: task, robot, observations, cameras, depth, segmentation, point_cloud",
+        ),
         ({"robot": "r2d2"}, "unknown robot 'r2d2'; allowed: fr3"),
         ({"observations": ("force",)}, "unknown observation 'force'; allowed: state, joints"),
         ({"observations": "state"}, "observations is the word 'state'; give a list"),
         ({"observations": ()}, "needs observations or cameras"),
+        ({"depth": "front"}, "depth is the word 'front'; give a list"),
+        ({"segmentation": ("top",)}, "unknown camera 'top'; allowed: front, side, wrist"),
+        ({"point_cloud": ("front", "top")}, "unknown camera 'top'; allowed: front, side, wrist"),
+        ({"cloud": 1024}, "cloud is 1024; give a CloudSpec"),
+        ({"point_cloud": ("front",), "cloud": CloudSpec(bodies=("cup",))}, "unknown body 'cup'; allowed: world"),
         ({"cameras": ("top",)}, "unknown camera 'top'; allowed: front, side, wrist"),
         ({"image_size": (2000, 100)}, "picture size 2000x100 does not fit; allowed: 1x1 to"),
         ({"image_size": (64.0, 48)}, "give width and height in pixels"),

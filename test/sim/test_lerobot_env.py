@@ -95,7 +95,7 @@ def plugin(tmp_path_factory) -> Path:
 
 def test_features_are_what_a_policy_is_given():
     config = SteadyhandEnvConfig(
-        observations=["state", "joints", "reference", "environment_state", "privileged_state"],
+        observations=["state", "joints", "reference", "environment_state", "privileged_state", "wrench"],
         cameras=["front"], image_width=64, image_height=48,
     )  # fmt: skip
     envs = make_env(config, n_envs=2)
@@ -155,9 +155,11 @@ def test_found_without_the_plugin():
 
 
 def test_the_page_in_python():
-    code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
+    code = "".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     said = run([sys.executable, "-c", code], ROOT)
     assert re.search(r"^False \w+ 1000000$", said, re.MULTILINE)
+    assert "the cloud is (512, 6)" in said
+    assert "fr3_leftfinger" in said
 
 
 def test_the_page_on_the_command_line(demos, plugin):
