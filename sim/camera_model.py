@@ -21,7 +21,7 @@ def intrinsics(fovy: float, width: int, height: int) -> np.ndarray:
 def camera_pose(data: mujoco.MjData, camera: str | int) -> np.ndarray:
     """T_world_camera (4, 4) of the optical frame, from a state whose kinematics and cameras are computed.
 
-    The world is the robot's base frame. mj_forward computes cameras; after mj_kinematics alone, call mj_camlight.
+    A single robot's base frame is the world. mj_forward computes cameras; after mj_kinematics alone, call mj_camlight.
     """
     view = data.camera(camera)
     T_world_camera = np.eye(4)
