@@ -3,8 +3,8 @@
 Two stages of episodes, each with values of its own on every axis (steadyhand.sim.perturbation):
 
 1. evenly over the box (scrambled Sobol points): from these come success along each axis and its sensitivity;
-2. where the first stage left success most in doubt: points drawn with a weight of (p (1 - p))^3, p a logistic model of the
-   first stage. They show where the boundary lies; no rate is computed from them.
+2. where the first stage left success most in doubt: points drawn with a weight of (p (1 - p))^3, p a logistic model
+   of the first stage. They show where the boundary lies; no rate is computed from them.
 """
 
 from collections.abc import Mapping, Sequence
