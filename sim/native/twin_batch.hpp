@@ -1,8 +1,8 @@
 // Many twins on a few threads.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -11,7 +11,8 @@
 
 namespace steadyhand {
 
-/// Steps twins in parallel. Every twin is stepped by exactly one thread per call, so the result does not depend on the
+/// Steps twins in parallel, each in short stretches that any thread takes up, so that no thread is left alone with a
+/// long rest. A twin is with one thread at a time and steps no other way than alone: the result does not depend on the
 /// number of threads.
 class TwinBatch {
  public:
@@ -26,17 +27,20 @@ class TwinBatch {
   int size() const noexcept { return static_cast<int>(twins_.size()); }
 
  private:
+  struct Rest {
+    Twin* twin;
+    int ticks;  ///< still to do in this call
+  };
+
   void worker(const std::stop_token& stop);
-  void drain() noexcept;
+  /// Works until every twin is done or with another thread; holds the lock except while it steps.
+  void drain(std::unique_lock<std::mutex>& lock);
 
   std::vector<Twin*> twins_;
-  std::vector<int> which_;
-  int ticks_ = 0;
-  std::atomic<int> next_{0};
+  std::deque<Rest> waiting_;
   std::mutex mutex_;
   std::condition_variable_any wake_, done_;
-  std::uint64_t round_ = 0;
-  int busy_ = 0;
+  int stepping_ = 0;  ///< threads that step a twin now
   std::vector<std::jthread> workers_;
 };
 
