@@ -260,6 +260,9 @@ void bind_realtime(nb::module_& m) {
 NB_MODULE(_native, m) {
   m.doc() = "Steadyhand's twin: physics and controller in one C++ loop.";
   nb::module_::import_("steadyhand.crisp_control._core");  // ArmModel and the controller's types
+  // MuJoCo's Python module hands MuJoCo a clock for its profiler, which asks it 25 times a step: 3 to 5 % of a twin.
+  nb::module_::import_("mujoco");
+  mjcb_time = nullptr;
   bind_observation(m);
   bind_sensors(m);
   bind_twin(m);
