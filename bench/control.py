@@ -12,6 +12,7 @@ from pathlib import Path
 
 from steadyhand.bench import control_worker
 from steadyhand.bench.control_worker import CASES, Effort
+from steadyhand.bench.run import BenchConfig
 from steadyhand.bench.twin import machine
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim.robot import robot_names
@@ -58,7 +59,7 @@ def measure(robots: list[str], controllers: list[str], effort: Effort) -> list[d
     return json.loads(done.stdout)["rows"]
 
 
-def main(path: Path) -> None:
+def main(config: BenchConfig) -> None:
     """Measure, print a table, write the file."""
     described = machine()
     robots = [name for name in ROBOTS if name in robot_names()]
@@ -78,5 +79,5 @@ def main(path: Path) -> None:
     for name, value in numbers.items():
         print(f"  {name:<29}{value:>11.2f}")
     content = {**numbers, "rows": rows, "effort": asdict(Effort()), "machine": described, "method": METHOD}
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written: {path}")
+    config.json.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"written: {config.json}")

@@ -8,7 +8,7 @@ from tyro.conf import Positional
 
 from steadyhand.errors import unknown
 
-NAMES = ("control", "twin")  # the modules whose main(json_path) measures; the others help them
+NAMES = ("control", "twin")  # the modules whose main(config) measures; the others help them
 
 
 @dataclass
@@ -19,11 +19,13 @@ class BenchConfig:
     """Which measurement."""
     json: Path
     """Where to write the numbers."""
+    robosuite: bool = True
+    """Twin: compare with robosuite 1.5.2, which is installed into a cache of its own on first use (1.3 GB)."""
 
 
 def main(config: BenchConfig) -> None:
-    """Run the module ``bench/NAME.py``: its ``main(json_path)`` prints the numbers and writes them."""
+    """Run the module ``bench/NAME.py``: its ``main(config)`` prints the numbers and writes them."""
     if config.name not in NAMES:
         raise unknown("measurement", config.name, NAMES)
     config.json.parent.mkdir(parents=True, exist_ok=True)
-    importlib.import_module(f"steadyhand.bench.{config.name}").main(config.json)
+    importlib.import_module(f"steadyhand.bench.{config.name}").main(config)

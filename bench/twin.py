@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from steadyhand.bench import robosuite_peer
+from steadyhand.bench.run import BenchConfig
 from steadyhand.sim._native import Twin, TwinBatch
 from steadyhand.sim.env import Episode, World
 from steadyhand.sim.render import Renderer
@@ -28,13 +31,16 @@ EPISODE_SEEDS = range(760_000, 760_024)
 REPEATS = 9
 CHUNK = 50  # ticks between two looks at the clock
 CHUNKS = 20  # of a simulated second
+SCALING_PERIODS = 10  # of 100 ticks per repeat
 RIM_OFFSET = 0.008  # m between peg and hole when the peg is pressed on the rim
 RIM_PRESS, HOLE_PRESS = 0.012, 0.030  # m below its start that the hand aims at: a push of 10 to 20 N where it ends
 METHOD = {
     "real_time_factor": "one simulated second over the processor time of one core; physics, controller, observer",
     "contact": "peg in the closed hand and pressed down, the slower of: onto the rim, to the bottom of the hole",
     "over_bare": "processor time of the twin over that of mj_step (C loop) from the same states, ctrl held",
-    "scaling_2_threads": "wall-clock time of 8 twins in contact on 1 thread over that on 2",
+    "scaling_2_threads": "wall-clock time of 8 twins in contact on 1 thread over that on 2, 100 ticks at a time",
+    "scaling_2_threads_bare": "the same of mj_step on 8 mjData with as many ticks each and nothing to wait for: the "
+    "machine's own ceiling",
     "statistics": f"median of {REPEATS} repeats, variants alternate within a repeat; ratios are formed within a repeat",
 }
 
@@ -164,24 +170,40 @@ def measure_cost(scenario: Scenario) -> dict[str, float]:
     }
 
 
-def measure_scaling(scenario: Scenario) -> float:
-    """Speed-up of a batch of 8 by a second thread."""
+def measure_scaling(scenario: Scenario) -> dict[str, float]:
+    """Speed-up by a second thread: of a batch of 8 twins, and of bare MuJoCo beside it."""
     scenario.begin()
     state = scenario.twin.qpos, scenario.twin.mocap, scenario.gripper
+    model = scenario.world.model
     twins = [scenario.world.twin() for _ in range(8)]
+    datas = [mujoco.MjData(model) for _ in twins]
     batches = {threads: TwinBatch(twins, threads) for threads in (1, 2)}
-    ratios = []
+
+    def step_twins(threads: int) -> None:
+        for _ in range(SCALING_PERIODS):
+            batches[threads].step(100)
+
+    def step_bare(threads: int) -> None:
+        def work(mine: list[mujoco.MjData]) -> None:
+            for data in mine:
+                mujoco.mj_step(model, data, 100 * SCALING_PERIODS)  # releases the interpreter
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, [datas[first::threads] for first in range(threads)]))
+
+    ratios: dict[str, list[float]] = {"scaling_2_threads": [], "scaling_2_threads_bare": []}
     for _ in range(REPEATS):
-        seconds = {}
-        for threads, batch in batches.items():
-            for twin in twins:
-                twin.reset(*state)
-            begin = time.perf_counter()
-            for _ in range(3):
-                batch.step(100)
-            seconds[threads] = time.perf_counter() - begin
-        ratios.append(seconds[1] / seconds[2])
-    return float(np.median(ratios))
+        for name, step in zip(ratios, (step_twins, step_bare), strict=True):
+            seconds = {}
+            for threads in batches:
+                for twin, data in zip(twins, datas, strict=True):
+                    twin.reset(*state)
+                    scenario.control(data)
+                begin = time.perf_counter()
+                step(threads)
+                seconds[threads] = time.perf_counter() - begin
+            ratios[name].append(seconds[1] / seconds[2])
+    return {name: float(np.median(values)) for name, values in ratios.items()}
 
 
 def measure_cameras(scenario: Scenario) -> float:
@@ -221,7 +243,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def on_one_core(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+def on_one_core[T](measure: Callable[[], T]) -> T:
     """Run pinned to the first allowed core."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
@@ -231,27 +253,33 @@ def on_one_core(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
         os.sched_setaffinity(0, allowed)
 
 
-def main(path: Path) -> None:
+def main(config: BenchConfig) -> None:
     """Measure, print a table, write the file."""
     described = machine()
     free, contacts = scenarios()
     details = {s.name: on_one_core(partial(measure_cost, s)) for s in (free, *contacts)}
     slowest = min(contacts, key=lambda s: details[s.name]["real_time_factor"])
-    numbers = {
+    numbers: dict[str, float | None] = {
         "contact_real_time_factor_1_core": details[slowest.name]["real_time_factor"],
         "free_real_time_factor_1_core": details["free"]["real_time_factor"],
         "over_bare_contact": details[slowest.name]["over_bare"],
         "over_bare_free": details["free"]["over_bare"],
-        "scaling_2_threads": measure_scaling(slowest),
+        **measure_scaling(slowest),
         "camera_pairs_per_s_224": measure_cameras(slowest),
         "episodes_per_minute": measure_episodes(slowest.world, len(os.sched_getaffinity(0))),
     }
+    numbers |= dict.fromkeys(robosuite_peer.ENVIRONMENTS)
+    peer: dict[str, object] = {"reason": "--no-robosuite"}
+    if config.robosuite:
+        ratios, peer = on_one_core(robosuite_peer.measure)
+        numbers |= ratios
     print(f"{described['processor']}, {described['cores']} cores, load {described['load_at_start']}")
     for name, value in numbers.items():
-        print(f"  {name:<34}{value:>10.2f}")
+        print(f"  {name:<34}" + (f"{value:>10.2f}" if value is not None else f"{'-':>10}"))
     for name, row in details.items():
         print(f"  {name:<6}" + "  ".join(f"{key} {value:.2f}" for key, value in row.items()))
     seeds = {"scenario": SEED, "episodes": [EPISODE_SEEDS.start, EPISODE_SEEDS.stop - 1]}
-    content = {**numbers, "details": details, "machine": described, "seeds": seeds, "method": METHOD}
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written: {path}")
+    method = METHOD | robosuite_peer.METHOD
+    content = {**numbers, "details": details, "robosuite": peer, "machine": described, "seeds": seeds, "method": method}
+    config.json.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"written: {config.json}")

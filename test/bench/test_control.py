@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from steadyhand.bench import control, control_worker
+from steadyhand.bench.run import BenchConfig
 
 EFFORT = control.Effort(ticks=300, passes=1, paced_ticks=400, numpy_ticks=200)
 KEYS = {
@@ -19,7 +20,7 @@ KEYS = {
 def test_every_controller_has_its_row(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(control, "Effort", lambda: EFFORT)
     monkeypatch.setattr(control, "ROBOTS", ("fr3", "nobody"))
-    control.main(tmp_path / "control.json")
+    control.main(BenchConfig("control", tmp_path / "control.json"))
     assert "skipped: nobody" in capsys.readouterr().err
     written = json.loads((tmp_path / "control.json").read_text())
     rows = written["rows"]
