@@ -40,6 +40,7 @@ class LeRobotChunkModel:
         ]  # fmt: skip
         return np.concatenate(blocks)
 
+    @torch.inference_mode()
     def _predict_block(self, observation: dict[str, np.ndarray], noise: np.ndarray) -> np.ndarray:
         """As predict, for at most BLOCK rows, filled up to BLOCK."""
         rows = len(noise)
