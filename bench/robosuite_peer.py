@@ -4,6 +4,7 @@ robosuite 1.5.2 needs MuJoCo 3.3.7 and lives in an environment of its own, which
 use. Both sides begin in the same state and follow the same small steps of the tool; they take turns in every repeat.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -84,7 +85,8 @@ class Theirs:
     def run(self, periods: int) -> dict[str, float]:
         """Microseconds per physics step and what moved."""
         assert self._process.stdin is not None
-        print(periods, file=self._process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # a process that died has no answer, and that is reported
+            print(periods, file=self._process.stdin, flush=True)
         return self._answer()
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The figures of `steadyhand bench twin`, in a run too short to mean anything: their keys, and what never varies."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,28 @@ def test_what_is_only_seen_does_not_move_anything(scene):
     full.run(10)
     assert lean.model.ngeom < full.model.ngeom
     assert lean.twin.qpos.tobytes() == full.twin.qpos.tobytes()
+
+
+@pytest.mark.slow
+def test_both_sides_run_the_same_scene(monkeypatch):
+    """The real robosuite, from the user's cache; installs it there on first use."""
+    monkeypatch.setattr(robosuite_peer, "REPEATS", 1)
+    monkeypatch.setattr(robosuite_peer, "PERIODS", 10)
+    ratios, details = robosuite_peer.measure()
+    assert ratios.keys() == {"robosuite_lift_ratio", "robosuite_nut_ratio"}
+    for key, ratio in ratios.items():
+        row = details[key]
+        assert ratio == pytest.approx(row["theirs"]["loop_us"] / row["ours"]["loop_us"])
+        assert (row["robosuite"], row["timestep"]) == ("1.5.2", 0.002)
+        assert row["ours"]["contacts"] == pytest.approx(row["theirs"]["contacts"], rel=0.2)
+        for side in ("theirs", "ours", "ours_with_visuals", "ours_operational_space"):
+            assert row[side]["tool_path_m"] > 0.003
+
+
+def test_a_robosuite_that_breaks_down_is_reported(monkeypatch, capsys):
+    """A Python without robosuite: the worker ends with an error instead of its first answer."""
+    monkeypatch.setattr(robosuite_peer, "peer_python", lambda: Path(sys.executable))
+    ratios, details = robosuite_peer.measure()
+    assert set(ratios.values()) == {None}
+    assert "does not run here (ModuleNotFoundError: No module named 'robosuite')" in details["reason"]
+    assert "not measured" in capsys.readouterr().err
