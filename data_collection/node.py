@@ -53,6 +53,8 @@ class RecordConfig:
     """Who decides: demo (a human) or policy."""
     operator: str = ""
     """Who demonstrates."""
+    sim_time: bool = False
+    """Take the time from /clock, as needed with `steadyhand twin --speed`."""
     resume: bool = False
     """Continue the dataset in the output folder."""
 
@@ -110,10 +112,8 @@ class Session:
         self._describe()
 
     def _stop(self, success: bool) -> Answer:
-        end = time.monotonic() + SETTLE + DECISION_PERIOD  # the last decision's messages are on their way
         self._source.end()
-        while time.monotonic() < end:
-            time.sleep(0.01)
+        ros.sleep(SETTLE + DECISION_PERIOD)  # the last decision's messages are on their way
         self.advance()
         if not self.recording:
             return False, "the episode was broken off"
@@ -225,7 +225,7 @@ def main(config: RecordConfig) -> int:
     with contextlib.ExitStack() as stack:
         session = None
         try:
-            source, requests = stack.enter_context(ros.running("recorder", config.namespace, setup))
+            source, requests = stack.enter_context(ros.running("recorder", config.namespace, setup, config.sim_time))
             columns = _wait_for_robot(source)
             # a task of the twin is stored by its instruction, as everywhere
             task = make_task(config.task).wordings[0] if config.task in task_names() else config.task

@@ -23,8 +23,8 @@ _GRIPPER_SLACK = 0.02  # s between the two messages of one decision: pose and gr
 class Decision:
     """A requested pose as it arrived."""
 
-    stamp: float  # when it was decided, Unix time
-    arrived: float  # Unix time
+    stamp: float  # when it was decided, s
+    arrived: float  # s, by the same clock
     pose: tuple[np.ndarray, np.ndarray]  # position (3), quaternion (4) xyzw
 
 

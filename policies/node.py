@@ -6,6 +6,7 @@ The main thread decides ten times a second; the spinning thread only keeps messa
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ class PolicyConfig:
     """Namespace of the robot's topics."""
     seed: int = 0
     """Of the policy's noise."""
+    sim_time: bool = False
+    """Take the time from /clock, as needed with `steadyhand twin --speed`."""
     duration: float | None = None
     """Seconds until it ends by itself; without it, it runs until Ctrl-C."""
 
@@ -135,7 +138,8 @@ def main(config: PolicyConfig) -> int:
     inputs = _inputs(config.checkpoint)
     node = None
     try:
-        with ros.running("policy", config.namespace, lambda n: PolicyNode(n, policy, robot, inputs)) as node:
+        setup = partial(PolicyNode, policy=policy, robot=robot, inputs=inputs)
+        with ros.running("policy", config.namespace, setup, config.sim_time) as node:
             print(f"policy {policy.name} {policy.version} decides at {1 / DECISION_PERIOD:g} Hz; Ctrl-C ends it")
             node.run(config.duration)
     except KeyboardInterrupt:

@@ -16,11 +16,14 @@ from steadyhand.sim.meshes import parse_packages
 from steadyhand.sim.realtime import Instant, RealtimeWorld
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import Cameras
+from steadyhand.sim.ros_frames import NO_TF, FrameTopics
 from steadyhand.sim.ros_references import ReferenceTopics
 from steadyhand.sim.tasks import task_names
 
 STATUS_PERIOD = 0.1  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
+FRAMES_PERIOD = 0.02  # s
+SPEEDS = (0.1, 10.0)
 LEVELS = {"TRACK": 0, "HOLD": 1, "DAMP": 2, "REFLEX": 2}  # of diagnostic_msgs: ok, warning, error
 
 
@@ -42,13 +45,16 @@ class TwinConfig:
     cameras: str = "front,wrist"
     """Cameras to publish, separated by commas; "none" for none."""
     camera_rate: float = 15.0
-    """Images per second of each camera."""
+    """Images per simulated second of each camera."""
     width: int = 640
     """Of the images, in pixels."""
     height: int = 480
     """Of the images, in pixels."""
     rate: float = 100.0
-    """State messages per second."""
+    """State messages per simulated second."""
+    speed: float = 1.0
+    """Simulated seconds per second, 0.1 to 10. At 1 stamps are Unix time; otherwise they are simulated time, which all
+    who talk to the twin take from /clock (--sim-time, or ROS's use_sim_time)."""
     seed: int = 0
     """Of the first episode; every reset counts it up."""
     duration: float | None = None
@@ -63,15 +69,21 @@ class TwinNode:
         self._node, self._world = node, world
         self._states_published = 0
         self._publish_state = _StatePublisher(node, world)
+        self._clock = ros.publisher(node, "/clock")
         self._status = ros.publisher(node, "controller_status")
         self._diagnostics = ros.publisher(node, "/diagnostics")
         self._references = ReferenceTopics(node, world)
         ros.service(node, "reset", self._on_reset)
         ros.service(node, "pause", self._on_pause)
-        node.create_timer(1.0 / rate, self._on_state)
+        node.create_timer(1.0 / (rate * world.speed), self._on_state)
+        node.create_timer(FRAMES_PERIOD / world.speed, self._on_frames)
         node.create_timer(STATUS_PERIOD, self._on_status)
         node.create_timer(DIAGNOSTICS_PERIOD, self._on_diagnostics)
         self.instant = world.advance()
+        self._frames = FrameTopics(node, world.world.model, world.world.robot, self.instant)
+        if not self._frames.available:
+            node.get_logger().info(NO_TF)
+        self._framed = 0.0  # stamp of the last frames: listeners complain about one that comes twice
         self._mode = ""
 
     def _on_reset(self, _request, response):
@@ -93,11 +105,17 @@ class TwinNode:
         if instant is self.instant:
             return
         self.instant = instant
+        self._clock.publish(ros_messages.clock(instant.observation.time))
         self._publish_state(instant)
         self._states_published += 1
         if instant.observation.status.mode.name != self._mode:
             self._mode = instant.observation.status.mode.name
             self._on_status()
+
+    def _on_frames(self) -> None:
+        if self.instant.observation.time > self._framed:
+            self._framed = self.instant.observation.time
+            self._frames.publish(self.instant)
 
     def _describe(self):
         observation = self.instant.observation
@@ -108,6 +126,7 @@ class TwinNode:
             "reference_age": f"{status.reference_age:.3f}" if math.isfinite(status.reference_age) else "none yet",
             "tank_energy": f"{status.tank_energy:.4f}",
             "seed": self._world.seed,
+            "speed": self._world.speed,
             "states_published": self._states_published,
         }
         loop = self._world.statistics()
@@ -122,6 +141,10 @@ class TwinNode:
 
     def _on_diagnostics(self) -> None:
         self._references.guard()
+        if self._world.speed != 1.0 and self._node.count_publishers("/clock") > 1:
+            self._node.get_logger().warning(
+                "another node publishes /clock too: a ROS domain can have one such time only"
+            )
         self._diagnostics.publish(self._describe())
 
 
@@ -165,6 +188,8 @@ def _check(config: TwinConfig) -> None:
         if getattr(config, name) <= 0:
             option = name.replace("_", "-")
             raise SteadyhandError(f"--{option} {getattr(config, name)} must be positive; leave it out for the default")
+    if not SPEEDS[0] <= config.speed <= SPEEDS[1]:
+        raise SteadyhandError(f"--speed {config.speed} is not from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     if config.task not in (None, "none", *task_names()):
         raise unknown("task", config.task, ["none", *task_names()])
     if config.controller not in CONTROLLERS:
@@ -188,12 +213,13 @@ def main(config: TwinConfig) -> int:
     _check(config)
     world, task = _load(config)
     cameras = Cameras(world.model, _split(config.cameras), config.width, config.height)
-    realtime = RealtimeWorld(world, config.seed, config.controller)
+    realtime = RealtimeWorld(world, config.seed, config.controller, config.speed)
     realtime.start()
     try:
         with ros.running("twin", config.namespace, lambda node: TwinNode(node, realtime, config.rate)) as twin:
             cameras.advertise(twin._node)
-            print(f"twin of {config.robot} runs {config.controller}, task {task}; Ctrl-C ends it", flush=True)
+            pace = "" if config.speed == 1.0 else f" at {config.speed:g} times real time, stamps as on /clock"
+            print(f"twin of {config.robot} runs {config.controller}, task {task}{pace}; Ctrl-C ends it", flush=True)
             _serve(twin, cameras, config)
     except KeyboardInterrupt:
         return ros.interrupted("twin stopped")
@@ -207,7 +233,7 @@ def main(config: TwinConfig) -> int:
 def _serve(twin: TwinNode, cameras: Cameras, config: TwinConfig) -> None:
     """Draw images, or just wait."""
     end = time.monotonic() + (config.duration if config.duration is not None else float("inf"))
-    pace = ros.Pace(config.camera_rate)
+    pace = ros.Pace(config.camera_rate * config.speed)
     while time.monotonic() < end:
         cameras.publish(twin.instant)
         pace.wait()

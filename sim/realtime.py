@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Instant:
     """What the loop published last. Never changed afterwards, so threads may share it."""
 
-    observations: tuple[Observation, ...]  # one an arm; their time is in seconds since the epoch
+    observations: tuple[Observation, ...]  # one an arm; their time: s, Unix or (at another speed than 1) simulated
     qpos: np.ndarray  # (nq,)
     mocap: np.ndarray  # (7 nmocap,)
 
@@ -63,13 +63,13 @@ class TaskView:
 class RealtimeWorld:
     """A world whose twin runs in real time. Call it from one thread, which never delays the loop."""
 
-    def __init__(self, world: World, seed: int, controller: str = "cartesian_impedance") -> None:
-        """Prepare the episode of ``seed``; every reset counts the seed up."""
-        self.world, self.controller = world, controller
+    def __init__(self, world: World, seed: int, controller: str = "cartesian_impedance", speed: float = 1.0) -> None:
+        """Prepare the episode of ``seed``; every reset counts the seed up. speed: as for ``RealtimeTwin``."""
+        self.world, self.controller, self.speed = world, controller, speed
         self.references = References()
         """What is asked of the controller; ``send`` hands it over. Its numbering tells what is new."""
         self._twin = world.twin(controller)
-        self._loop = RealtimeTwin(self._twin)
+        self._loop = RealtimeTwin(self._twin, speed)
         self._shadow = Shadow(world.model)
         self.seed = seed
         start = self._begin()
@@ -127,8 +127,12 @@ class RealtimeWorld:
         """Let the simulated time stand still, or go on."""
         self._loop.set_paused(paused)
 
+    def now(self) -> float:
+        """The time of the loop's stamps, s."""
+        return time.time() if self.speed == 1.0 else self.advance().observation.time
+
     def send(self, gripper: float) -> None:
-        """Hand over ``references`` (stamps in Unix time) and an opening 0..1; only what is new in them asks again."""
+        """Hand over ``references`` (stamps as of ``now``) and an opening 0..1; only what is new in them asks again."""
         self._loop.send_references(self.references, gripper)
 
     def advance(self) -> Instant:

@@ -11,6 +11,11 @@ from steadyhand.sim.realtime import Instant, Shadow
 from steadyhand.sim.render import Renderer
 
 
+def optical_frame(camera: str) -> str:
+    """Frame of a camera's images: x right, y down, z ahead (REP 103)."""
+    return f"{camera}_optical_frame"
+
+
 class Cameras:
     """Draws and publishes. Belongs to the thread that made it, because its OpenGL context does."""
 
@@ -34,21 +39,23 @@ class Cameras:
 
     def publish(self, instant: Instant) -> None:
         """Draw what somebody listens to, stamped with the time of the state that it shows."""
+        stamp = instant.observation.time
+        for name in self._names:
+            info = ros_messages.camera_info(*self._size, self._angle[name], stamp, optical_frame(name))
+            self._out[f"{name}/camera_info"].publish(info)
         wanted = [name for name in self._names if self._listeners(name, "image_raw", "compressed")]
         if self._renderer is None or not wanted:
             return
         self._shadow.show(instant)
         for name in wanted:
-            self._publish(name, self._renderer.draw(self._shadow.data, name), instant.observation.time)
+            self._publish(name, self._renderer.draw(self._shadow.data, name), stamp)
 
     def _publish(self, name: str, pixels: np.ndarray, stamp: float) -> None:
-        frame = f"{name}_optical_frame"
+        frame = optical_frame(name)
         if self._listeners(name, "image_raw"):
             self._out[f"{name}/image_raw"].publish(ros_messages.image(pixels, stamp, frame))
         if self._listeners(name, "compressed"):
             self._out[f"{name}/compressed"].publish(ros_messages.compressed(pixels, stamp, frame))
-        info = ros_messages.camera_info(*self._size, self._angle[name], stamp, frame)
-        self._out[f"{name}/camera_info"].publish(info)
 
     def _listeners(self, name: str, *kinds: str) -> bool:
         return any(self._out[f"{name}/{kind}"].get_subscription_count() > 0 for kind in kinds)

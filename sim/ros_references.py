@@ -193,7 +193,7 @@ class ReferenceTopics:
         """This type has no header: the stamp is the arrival's."""
         if len(message.data) != 6:
             raise RefusalError("refused_stiffness_size", f"{len(message.data)} numbers; needed: x y z rx ry rz")
-        self._world.references.set_stiffness(np.array(message.data), ros.now())
+        self._world.references.set_stiffness(np.array(message.data), self._world.now())
 
     def _on_gripper(self, message: ros.Float64MultiArray) -> None:
         value = message.data[0] if len(message.data) == 1 else float("nan")

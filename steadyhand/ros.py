@@ -10,32 +10,44 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.paths import config_dir
+from steadyhand.ros_time import Pace as Pace
+from steadyhand.ros_time import now as now
+from steadyhand.ros_time import simulated, wait_for_clock
+from steadyhand.ros_time import sleep as sleep
 
 try:
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
     from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+    from geometry_msgs.msg import TransformStamped as TransformStamped
     from nav_msgs.msg import Path
     from rclpy.callback_groups import ReentrantCallbackGroup
     from rclpy.exceptions import InvalidNamespaceException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.node import Node
+    from rclpy.parameter import Parameter
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from rclpy.task import Future
+    from rosgraph_msgs.msg import Clock
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-    from std_msgs.msg import Bool, Float64MultiArray
+    from std_msgs.msg import Bool, Float64MultiArray, String
     from std_srvs.srv import SetBool, Trigger
 except ImportError as error:
     raise SteadyhandError(
         f"ROS 2 cannot be imported ({error}); install it with: pip install 'steadyhand[ros]', "
         "or source a ROS 2 Jazzy installation"
     ) from error
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:
+    TFMessage = None  # comes with ROS, but not as a wheel
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,6 +59,9 @@ IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """As measurements, but a megabyte each."""
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """States: who joins late gets the present one."""
+CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+"""Both as the ROS libraries that listen to them have it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,11 @@ TOPICS = {
         Topic("task/environment_state", JointState, SENSOR),
         Topic("task/truth", JointState, SENSOR),
         Topic("task/success", Bool, STATUS),
+        Topic("/clock", Clock, CLOCK),
+        # for viewers; relative, so that two arms with the same links do not mix
+        Topic("robot_description", String, STATUS),
+        Topic("tf", TFMessage, TF),
+        Topic("tf_static", TFMessage, STATUS),
     )
 }
 GRIPPER_COMMAND = "gripper/gripper_position_controller/commands"
@@ -166,11 +186,6 @@ def call(client_: Any, request: Any = None, timeout: float = 5.0) -> Any:
     return future.result()
 
 
-def now() -> float:
-    """Unix time in seconds: the clock of all stamps, of the real-time loop and of ROS."""
-    return time.time()
-
-
 def prepare_environment() -> None:
     """Choose Fast DDS with our profile, unless the user has chosen something.
 
@@ -207,7 +222,9 @@ class _Spinner(threading.Thread):
 
 
 @contextmanager
-def running(name: str, namespace: str = "", setup: Callable[[Node], Any] | None = None) -> Iterator[Any]:
+def running(
+    name: str, namespace: str = "", setup: Callable[[Node], Any] | None = None, sim_time: bool = False
+) -> Iterator[Any]:
     """A node that spins in a background thread for as long as the block runs.
 
     The main thread stays free for what must not delay callbacks (rendering, inference, the keyboard), and Ctrl-C
@@ -217,6 +234,7 @@ def running(name: str, namespace: str = "", setup: Callable[[Node], Any] | None 
         name: Node name.
         namespace: The robot's namespace, "" for none.
         setup: Makes the user's object from the node before it spins. Its value is what the block gets.
+        sim_time: The time of this process is what /clock says, as ROS's parameter ``use_sim_time`` has it.
 
     Yields:
         What ``setup`` returned, or the node.
@@ -226,24 +244,30 @@ def running(name: str, namespace: str = "", setup: Callable[[Node], Any] | None 
     context = rclpy.Context()
     try:
         rclpy.init(context=context, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-        yield from _run(context, name, namespace, setup)
+        yield from _run(context, name, namespace, setup, sim_time)
     finally:
         context.try_shutdown()
         for number, handler in zip(_ENDING, before, strict=True):
             signal.signal(number, handler)
 
 
-def _run(context: rclpy.Context, name: str, namespace: str, setup: Callable[[Node], Any] | None) -> Iterator[Any]:
+def _run(
+    context: rclpy.Context, name: str, namespace: str, setup: Callable[[Node], Any] | None, sim_time: bool
+) -> Iterator[Any]:
+    overrides = [Parameter("use_sim_time", value=True)] if sim_time else []
     try:
-        node = rclpy.create_node(name, namespace=namespace, context=context)
+        node = rclpy.create_node(name, namespace=namespace, context=context, parameter_overrides=overrides)
     except InvalidNamespaceException as error:
         reason = str(error).splitlines()[0]
         raise SteadyhandError(f"'{namespace}' is no ROS namespace ({reason}); use letters, digits, _ and /") from error
     spinner = _Spinner(node)
     try:
-        thing = setup(node) if setup else node
-        spinner.start()
-        yield thing
+        with simulated(node) if sim_time else nullcontext():
+            thing = setup(node) if setup else node
+            spinner.start()
+            if sim_time:
+                wait_for_clock()
+            yield thing
     except KeyboardInterrupt:
         if spinner.error is not None:
             raise spinner.error from None
@@ -253,28 +277,6 @@ def _run(context: rclpy.Context, name: str, namespace: str, setup: Callable[[Nod
             if spinner.is_alive():
                 spinner.stop()
             node.destroy_node()
-
-
-class Pace:
-    """A loop at a fixed rate. A turn that ends late is counted; the loop goes on from now and never rushes."""
-
-    def __init__(self, rate: float) -> None:
-        self.period, self.missed = 1.0 / rate, 0
-        self.restart()
-
-    def restart(self) -> None:
-        """The first turn begins now."""
-        self._next = time.monotonic() + self.period
-
-    def wait(self) -> None:
-        """Sleep until the next turn."""
-        late = time.monotonic() - self._next
-        if late > 0.0:
-            self.missed += 1 + int(late / self.period)
-            self._next += late
-        else:
-            time.sleep(-late)
-        self._next += self.period
 
 
 @contextmanager

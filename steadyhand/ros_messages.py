@@ -12,12 +12,14 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.ros import (
     Bool,
     CameraInfo,
+    Clock,
     CompressedImage,
     DiagnosticArray,
     Float64MultiArray,
     Image,
     JointState,
     PoseStamped,
+    TransformStamped,
     TwistStamped,
     WrenchStamped,
 )
@@ -33,9 +35,14 @@ Numbers = Sequence[float] | np.ndarray
 
 def set_stamp(header, stamp: float) -> None:
     """Write seconds into a header."""
+    set_time(header.stamp, stamp)
+
+
+def set_time(time, stamp: float) -> None:
+    """Write seconds into a builtin_interfaces/Time."""
     seconds = int(stamp)
     nanoseconds = round((stamp - seconds) * 1e9)
-    header.stamp.sec, header.stamp.nanosec = seconds + nanoseconds // 10**9, nanoseconds % 10**9
+    time.sec, time.nanosec = seconds + nanoseconds // 10**9, nanoseconds % 10**9
 
 
 def get_stamp(message) -> float:
@@ -58,6 +65,17 @@ def pose_arrays(message: PoseStamped) -> tuple[np.ndarray, np.ndarray]:
     """Position (3) and quaternion (4, xyzw) of a pose message."""
     p, o = message.pose.position, message.pose.orientation
     return np.array([p.x, p.y, p.z]), np.array([o.x, o.y, o.z, o.w])
+
+
+def transform(parent: str, child: str, position: Numbers, quaternion: Numbers, stamp: float) -> TransformStamped:
+    """Pose of the frame ``child`` in the frame ``parent``: position (3), quaternion (4, xyzw)."""
+    message = TransformStamped(child_frame_id=child)
+    set_stamp(message.header, stamp)
+    message.header.frame_id = parent
+    p, o = message.transform.translation, message.transform.rotation
+    p.x, p.y, p.z = map(float, position)
+    o.x, o.y, o.z, o.w = map(float, quaternion)
+    return message
 
 
 def twist(velocity: Numbers, stamp: float, frame: str) -> TwistStamped:
@@ -156,6 +174,13 @@ def camera_info(width: int, height: int, vertical_angle: float, stamp: float, fr
 def numbers(values: Numbers) -> Float64MultiArray:
     """Plain list of numbers."""
     return Float64MultiArray(data=array.array("d", values))
+
+
+def clock(stamp: float) -> Clock:
+    """What time it is, s."""
+    message = Clock()
+    set_time(message.clock, stamp)
+    return message
 
 
 def flag(value: bool) -> Bool:

@@ -5,7 +5,6 @@ different topics arrive in any order.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ MAX_AGE = 0.2
 _KEPT = {"image_raw": 32}  # messages; at 15 Hz two seconds, as for the state topics at 100 Hz
 _KEPT_STATE = 256
 _STATE = ("current_pose", "reference_pose", "external_wrench", "joint_states", "gripper/joint_states")
+_CLOCKS = "; the robot is silent, clocks differ, or it is a twin with --speed and this node needs --sim-time"
 _ENVIRONMENT = "task/environment_state"
 
 
@@ -100,9 +100,11 @@ class StateBuffer:
             ObservationNotReadyError: A topic is silent, or the newest observation is too old to act upon.
         """
         stamp = self.newest_stamp()
-        age = time.time() - stamp
+        age = ros.now() - stamp
         if age > MAX_AGE:
-            raise ObservationNotReadyError(f"the newest state is {age:.2f} s old (at most {MAX_AGE:g} s)")
+            raise ObservationNotReadyError(f"the newest state is {age:.2f} s old (at most {MAX_AGE:g} s){_CLOCKS}")
+        if age < -MAX_AGE:
+            raise ObservationNotReadyError(f"the newest state is {-age:.2f} s in the future{_CLOCKS}")
         return stamp, self.at(stamp)
 
     def at(self, stamp: float) -> dict[str, np.ndarray]:

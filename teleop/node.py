@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from steadyhand import ros, ros_messages
 from steadyhand.errors import SteadyhandError, unknown
@@ -40,6 +41,8 @@ class TeleopConfig:
     """How often the scripted operator demonstrates."""
     seed: int = 0
     """Of the scripted operator."""
+    sim_time: bool = False
+    """Take the time from /clock, as needed with `steadyhand twin --speed`."""
 
 
 def _keyboard(node: ros.Node, buffer: StateBuffer, config: TeleopConfig) -> Device:
@@ -128,7 +131,8 @@ def main(config: TeleopConfig) -> int:
         raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
     robot = load_robot(config.robot)
     try:
-        with ros.running("teleop", config.namespace, lambda node: TeleopNode(node, robot, config)) as teleop:
+        setup = partial(TeleopNode, robot=robot, config=config)
+        with ros.running("teleop", config.namespace, setup, config.sim_time) as teleop:
             teleop.run()
     except KeyboardInterrupt:
         return ros.interrupted("teleoperation stopped; the arm holds where it is")

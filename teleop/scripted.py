@@ -4,7 +4,6 @@ For every episode it resets the twin, starts the recording, works until the task
 the recording with what came of it.
 """
 
-import time
 from typing import Self
 
 import numpy as np
@@ -35,7 +34,7 @@ class Scripted:
         self._task, self._buffer = make_task(task), buffer
         self._seed, self._left = seed, episodes
         self._success = False
-        self._began = 0.0  # Unix time; 0 between episodes
+        self._began = 0.0  # by the stamps' clock; 0 between episodes
         ros.subscription(node, "task/success", self._on_success)
 
     def _on_success(self, message: ros.Bool) -> None:
@@ -78,7 +77,7 @@ class Scripted:
         if button == "start":
             self._operator = self._task.operator(np.random.default_rng(self._seed))
             self._success = False
-            self._began = time.time()
+            self._began = ros.now()
             self._seed += 1
         elif button in ("success", "failure"):
             self._began = 0.0

@@ -208,7 +208,8 @@ void bind_batch(nb::module_& m) {
 
 void bind_realtime(nb::module_& m) {
   nb::class_<RealtimeTwin>(m, "RealtimeTwin", "A twin on a thread of its own against the wall clock.")
-      .def(nb::init<Twin&>(), "twin"_a, nb::keep_alive<1, 2>())
+      .def(nb::init<Twin&, double>(), "twin"_a, "speed"_a = 1.0, nb::keep_alive<1, 2>(),
+           "speed: simulated seconds per second, 0.1 to 10; only at 1 the stamps are the system's clock.")
       .def("start", &RealtimeTwin::start)
       .def("stop", &RealtimeTwin::stop, nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("running", &RealtimeTwin::running)
@@ -219,7 +220,7 @@ void bind_realtime(nb::module_& m) {
             arm_of(s.twin(), arm);
             s.send(with_pose(s.last_sent(arm), position, quaternion_xyzw, stamp, gripper), arm);
           },
-          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0, "stamp: seconds since the epoch.")
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0, "stamp: s, on the clock of the snapshots.")
       .def(
           "send_references",
           [](RealtimeTwin& s, const References& references, double gripper, int arm) {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr int kPriority = 80;
+constexpr double kMinSpeed = 0.1, kMaxSpeed = 10.0;
 constexpr std::int64_t kGiveUpLate = 50'000'000;  // ns; later than this the schedule restarts instead of catching up
 
 std::int64_t now_ns(clockid_t clock) noexcept {
@@ -20,6 +21,8 @@ std::int64_t now_ns(clockid_t clock) noexcept {
   clock_gettime(clock, &t);
   return t.tv_sec * kSecond + t.tv_nsec;
 }
+
+double unix_time() noexcept { return static_cast<double>(now_ns(CLOCK_REALTIME)) * 1e-9; }
 
 void sleep_until(std::int64_t deadline) noexcept {
   const timespec t{deadline / kSecond, deadline % kSecond};
@@ -33,7 +36,11 @@ bool request_fifo() noexcept {
 
 }  // namespace
 
-RealtimeTwin::RealtimeTwin(Twin& twin) : twin_(twin) {
+RealtimeTwin::RealtimeTwin(Twin& twin, double speed)
+    : twin_(twin), speed_(speed), period_ns_(std::llround(twin.model().opt.timestep / speed * kSecond)) {
+  if (!(speed >= kMinSpeed && speed <= kMaxSpeed)) {
+    throw std::invalid_argument("speed " + std::to_string(speed) + " is not from 0.1 to 10");
+  }
   if (twin.model().nq > kMaxPositions || twin.model().nmocap > kMaxMocap) {
     throw std::invalid_argument("the scene is too large for real time: at most " + std::to_string(kMaxPositions) +
                                 " positions and " + std::to_string(kMaxMocap) + " mocap bodies");
@@ -77,17 +84,21 @@ bool RealtimeTwin::request_pause(bool paused) {
 void RealtimeTwin::run(const std::stop_token& stop) noexcept {
   fifo_ = request_fifo();
   if (!fifo_) prctl(PR_SET_TIMERSLACK, 1UL);  // the default slack of 50 us is for laptops on battery
-  const auto period = static_cast<std::int64_t>(std::llround(twin_.model().opt.timestep * kSecond));
   std::int64_t deadline = now_ns(CLOCK_MONOTONIC);
+  const double start = unix_time();
+  std::int64_t steps = 0;  // counted, because a sum of time steps would drift by its rounding
   while (!stop.stop_requested()) {
     serve_requests();
     for (int i = 0; i < twin_.size(); ++i) {
       if (const Command* command = command_[i].read()) twin_.arm(i).set_command(*command);
     }
-    const double now = static_cast<double>(now_ns(CLOCK_REALTIME)) * 1e-9;
-    if (!paused_) twin_.tick(now);
+    const double now = speed_ == 1.0 ? unix_time() : start + static_cast<double>(steps) * twin_.model().opt.timestep;
+    if (!paused_) {
+      twin_.tick(now);
+      ++steps;
+    }
     publish(now);
-    deadline += period;
+    deadline += period_ns_;
     sleep_until(deadline);
     const std::int64_t woke = now_ns(CLOCK_MONOTONIC);
     record_lateness(woke - deadline);
@@ -127,9 +138,7 @@ void RealtimeTwin::record_lateness(std::int64_t late_ns) noexcept {
   const int bin = std::min(static_cast<int>(4.0 * std::log2(late_us)), static_cast<int>(late_histogram_.size()) - 1);
   late_histogram_[bin].fetch_add(1, std::memory_order_relaxed);
   ticks_.fetch_add(1, std::memory_order_relaxed);
-  if (late_ns > static_cast<std::int64_t>(twin_.model().opt.timestep * kSecond)) {
-    overruns_.fetch_add(1, std::memory_order_relaxed);
-  }
+  if (late_ns > period_ns_) overruns_.fetch_add(1, std::memory_order_relaxed);
   if (late_ns > max_late_ns_.load(std::memory_order_relaxed)) max_late_ns_.store(late_ns, std::memory_order_relaxed);
 }
 

@@ -24,16 +24,20 @@ struct Snapshot {
 struct RealtimeStatistics {
   double real_time_factor = 0.0;  ///< simulated over elapsed time since start, pauses counted as simulated
   std::uint64_t ticks = 0;
-  std::uint64_t overruns = 0;  ///< ticks that began more than one period late
+  std::uint64_t overruns = 0;  ///< ticks that began more than one time step (at this speed) late
   double max_late_us = 0.0, p99_late_us = 0.0;
   bool fifo = false;  ///< SCHED_FIFO was granted
 };
 
-/// Runs a Twin at its time step against the wall clock. Commands, requests and snapshots cross without locks, so a busy
-/// or dead Python side never delays the loop. One thread may call send/request and one may call snapshot at a time.
+/// Runs a Twin at its time step against the wall clock. Stamps are the system's clock (CLOCK_REALTIME), that of ROS
+/// messages, as long as one simulated second takes one second. At any other speed they are a simulated clock: it starts
+/// at the system's time, counts time steps, stands still in a pause and goes on over a reset. Commands, requests and
+/// snapshots cross without locks, so a busy or dead Python side never delays the loop. One thread may call send/request
+/// and one may call snapshot at a time.
 class RealtimeTwin {
  public:
-  explicit RealtimeTwin(Twin& twin);
+  /// speed: simulated seconds per second.
+  explicit RealtimeTwin(Twin& twin, double speed = 1.0);
   ~RealtimeTwin();
   RealtimeTwin(const RealtimeTwin&) = delete;
   RealtimeTwin& operator=(const RealtimeTwin&) = delete;
@@ -41,7 +45,7 @@ class RealtimeTwin {
   void start();
   void stop();
   bool running() const noexcept { return thread_.joinable(); }
-  /// Stamps are compared with the system's clock (CLOCK_REALTIME), the clock of ROS messages.
+  /// Stamps are compared with the clock of the snapshots.
   void send(const Command& command, int arm) {
     last_sent_[arm] = command;
     command_[arm].write(command);
@@ -72,6 +76,8 @@ class RealtimeTwin {
   void record_lateness(std::int64_t late_ns) noexcept;
 
   Twin& twin_;
+  const double speed_;
+  const std::int64_t period_ns_;  ///< of the wall clock
   std::jthread thread_;
   std::array<Command, kMaxArms> last_sent_;  // owned by the sender
   std::array<crisp_control::Mailbox<Command>, kMaxArms> command_;

@@ -155,3 +155,35 @@ def test_requests_are_refused_when_nobody_serves_them(loop):
     answers = [loop.set_paused(False) for _ in range(20)]  # not started: the queue fills
     assert answers[0]
     assert not answers[-1]
+
+
+def test_at_another_speed_stamps_count_time_steps(world):
+    """They go on over a reset, stand still in a pause, and begin at the system's time."""
+    twin = world.twin()
+    twin.reset(world.home)
+    loop, began = RealtimeTwin(twin, 4.0), time.time()
+    loop.start()
+    assert until(lambda: newest(loop)[0].status.counters["ticks"] > 100)
+    observation = newest(loop)[0]
+    origin = observation.time - 1e-3 * (observation.status.counters["ticks"] - 1)
+    assert began <= origin < began + 0.5
+    time.sleep(0.5)
+    observation = newest(loop)[0]
+    assert observation.time == pytest.approx(origin + 1e-3 * (observation.status.counters["ticks"] - 1), abs=1e-6)
+    assert 3.0 < loop.statistics()["real_time_factor"] < 4.2
+    assert loop.set_paused(True)
+    time.sleep(0.02)
+    stopped = newest(loop)[0].time
+    assert loop.reset(world.home, np.array([0.5, 0.1, 0.03, 1.0, 0.0, 0.0, 0.0]))
+    time.sleep(0.02)
+    assert newest(loop)[0].time == stopped
+    assert loop.set_paused(False)
+    assert until(lambda: newest(loop)[0].time > stopped)
+    assert newest(loop)[0].time < stopped + 1.0
+    loop.stop()
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, 11.0, float("nan")])
+def test_a_speed_that_cannot_be_is_refused(world, speed):
+    with pytest.raises(ValueError, match=r"not from 0.1 to 10"):
+        RealtimeTwin(world.twin(), speed)
