@@ -32,6 +32,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("steadyhand.demo", "the whole loop on the twin, ending with a report"),
     "twin": Command("steadyhand.sim.node", "serve a simulated robot on ROS topics, in real time"),
+    "view": Command("steadyhand.sim.view", "watch a task being done, in the browser"),
     "teleop": Command("steadyhand.teleop.node", "drive the robot with a device"),
     "record": Command("steadyhand.data_collection.node", "record episodes as a LeRobot dataset"),
     "policy": Command("steadyhand.policies.node", "let a policy drive the robot"),
@@ -46,9 +47,10 @@ COMMANDS = {
 }
 
 # Top-level modules that are optional, and the extra of pyproject.toml that brings them.
-EXTRAS = {"rclpy": "ros", "open3d": "pointcloud"} | dict.fromkeys(
+EXTRAS = {"rclpy": "ros", "open3d": "pointcloud", "viser": "view"} | dict.fromkeys(
     (
         "std_msgs",
+        "rosgraph_msgs",
         "geometry_msgs",
         "sensor_msgs",
         "trajectory_msgs",
