@@ -26,6 +26,7 @@ ARGUMENTS = (
     DeclareLaunchArgument("namespace", default_value="", description="of all topics"),
     DeclareLaunchArgument("cameras", default_value="front,wrist", description="to publish and record, or none"),
     DeclareLaunchArgument("seed", default_value="0", description="of the first episode"),
+    DeclareLaunchArgument("speed", default_value="1", description="simulated seconds per second; not 1: on /clock"),
     DeclareLaunchArgument("device", default_value="", description="that drives the arm: scripted, or empty"),
     DeclareLaunchArgument("checkpoint", default_value="", description="of a policy that drives the arm, or empty"),
     DeclareLaunchArgument("record", default_value="", description="folder to record a dataset into, or empty"),
@@ -61,15 +62,15 @@ def when_ready(recorder: ExecuteProcess, mover: ExecuteProcess) -> RegisterEvent
 def compose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The twin, and what was asked for beside it."""
     values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
-    processes = [steadyhand("twin", values, "task", "controller", "cameras", "seed", on_exit=Shutdown())]
-    movers = []
+    processes = [steadyhand("twin", values, "task", "controller", "cameras", "seed", "speed", on_exit=Shutdown())]
+    movers, clock = [], [] if float(values["speed"]) == 1.0 else ["--sim-time"]
     if values["device"]:
-        movers.append(steadyhand("teleop", values, "task", "device", "episodes", "seed"))
+        movers.append(steadyhand("teleop", values, "task", "device", "episodes", "seed", extra=clock))
     if values["checkpoint"]:
-        movers.append(steadyhand("policy", values, "checkpoint"))
+        movers.append(steadyhand("policy", values, "checkpoint", extra=clock))
     if not values["record"]:
         return processes + movers
-    extra = ["--output", values["record"], "--segment", "policy" if values["checkpoint"] else "demo"]
+    extra = [*clock, "--output", values["record"], "--segment", "policy" if values["checkpoint"] else "demo"]
     recorder = steadyhand("record", values, "task", "cameras", "episodes", extra=extra)
     return [*processes, *(when_ready(recorder, mover) for mover in movers), recorder]
 
