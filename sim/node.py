@@ -7,11 +7,13 @@ thread, which draws camera images. None of them waits for another.
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from steadyhand import ros, ros_messages
 from steadyhand.crisp_control.parameters import CONTROLLERS
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
+from steadyhand.sim.export import export_twin
 from steadyhand.sim.meshes import parse_packages
 from steadyhand.sim.realtime import Instant, RealtimeWorld
 from steadyhand.sim.robot import load_robot
@@ -57,6 +59,9 @@ class TwinConfig:
     who talk to the twin take from /clock (--sim-time, or ROS's use_sim_time)."""
     seed: int = 0
     """Of the first episode; every reset counts it up."""
+    export: Path | None = None
+    """Folder for scene.mjb and robot.urdf, with which ros2_control's own controller manager drives the twin
+    (docs/ros2_control.md); nothing is served then."""
     duration: float | None = None
     """Seconds until the twin ends by itself; without it, it runs until Ctrl-C."""
 
@@ -212,6 +217,9 @@ def main(config: TwinConfig) -> int:
     """Run until Ctrl-C or for the given duration."""
     _check(config)
     world, task = _load(config)
+    if config.export is not None:
+        print(f"written: {', '.join(map(str, export_twin(world, config.export)))}")
+        return 0
     cameras = Cameras(world.model, _split(config.cameras), config.width, config.height)
     realtime = RealtimeWorld(world, config.seed, config.controller, config.speed)
     realtime.start()
