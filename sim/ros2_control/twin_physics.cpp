@@ -9,7 +9,7 @@ namespace steadyhand {
 namespace {
 
 mjModel* load(const std::string& file) {
-  char error[500] = "not a scene of this version of MuJoCo";
+  char error[500] = "no such file, or written by another version of MuJoCo";
   mjModel* model = file.ends_with(".mjb") ? mj_loadModel(file.c_str(), nullptr)
                                           : mj_loadXML(file.c_str(), nullptr, error, sizeof(error));
   if (!model) throw std::runtime_error("cannot load the scene '" + file + "': " + error);
