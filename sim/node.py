@@ -208,6 +208,8 @@ def _load(config: TwinConfig) -> tuple[World, str]:
     if task is None:
         task = "peg_insertion" if robot.gripper else "none"
     world = World.build(robot, None if task == "none" else task)
+    if len(world.arms) > 1:
+        raise SteadyhandError(f"task '{task}' moves {len(world.arms)} arms; the topics are those of one, see --task")
     for note in world.robot.notes:
         print(f"{world.robot.name}: {note}")
     return world, task

@@ -202,9 +202,10 @@ class Show:
 
     def _picture(self, seed: int) -> None:
         twin = self._episode.twin
-        self._shadow.show(Instant(twin.observe(), twin.qpos, twin.mocap))
+        self._shadow.show(Instant((), twin.qpos, twin.mocap))
         mujoco.mj_camlight(self._shadow.model, self._shadow.data)
-        self.score.now = f"seed {seed}, {twin.time:.1f} s" + (", paused" if self._screen.controls.paused else "")
+        paused = ", paused" if self._screen.controls.paused else ""
+        self.score.now = f"{self._episode.instruction}\n\nseed {seed}, {twin.time:.1f} s{paused}"
         self._screen.show(self._shadow.data, self.score)
 
 

@@ -220,7 +220,8 @@ void bind_realtime(nb::module_& m) {
             arm_of(s.twin(), arm);
             s.send(with_pose(s.last_sent(arm), position, quaternion_xyzw, stamp, gripper), arm);
           },
-          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0, "stamp: s, on the clock of the snapshots.")
+          "position"_a, "quaternion_xyzw"_a, "stamp"_a, "gripper"_a, "arm"_a = 0,
+          "stamp: s, on the clock of the snapshots.")
       .def(
           "send_references",
           [](RealtimeTwin& s, const References& references, double gripper, int arm) {

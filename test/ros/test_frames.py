@@ -10,6 +10,7 @@ from steadyhand.sim.env import World
 from steadyhand.sim.realtime import Instant
 from steadyhand.sim.render import Renderer
 from steadyhand.sim.ros_frames import NO_TF, FrameTree
+from steadyhand.sim.tasks import draw
 
 SIZE = 320, 240
 
@@ -17,13 +18,13 @@ SIZE = 320, 240
 def instant(world: World, qpos: np.ndarray, mocap: np.ndarray) -> Instant:
     twin = world.twin()
     twin.reset(qpos, mocap)
-    return Instant(twin.observe(), qpos, mocap)
+    return Instant((twin.observe(),), qpos, mocap)
 
 
 def drawn(world: World, seed: int) -> Instant:
     """The task's start of a seed, with the arm somewhere."""
     rng = np.random.default_rng(seed)
-    begin = world.task.start(world.model, world.home, rng) if world.task else None
+    begin = world.task.start(world.model, world.home, draw(world.task.ranges, rng)) if world.task else None
     qpos = world.home.copy() if begin is None else begin.qpos.copy()
     qpos[: len(world.robot.joints)] += rng.uniform(-0.5, 0.5, len(world.robot.joints))
     return instant(world, qpos, np.zeros(0) if begin is None else begin.mocap)
@@ -66,7 +67,7 @@ def test_every_link_and_object_is_where_mujoco_has_it(robot, task):
 def test_a_point_is_seen_where_camera_info_and_frames_put_it():
     """The middle of the peg's pixels, and the projection of its centre by K through the optical frame."""
     world = World.load("fr3", "peg_insertion")
-    begin = world.task.start(world.model, world.home, np.random.default_rng(1))
+    begin = world.task.start(world.model, world.home, draw(world.task.ranges, np.random.default_rng(1)))
     now = instant(world, begin.qpos, begin.mocap)
     tree = FrameTree(world.model, world.robot)
     frames = in_base(world, tree.static(0.0) + tree.moving(now))

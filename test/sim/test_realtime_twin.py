@@ -163,23 +163,23 @@ def test_at_another_speed_stamps_count_time_steps(world):
     twin.reset(world.home)
     loop, began = RealtimeTwin(twin, 4.0), time.time()
     loop.start()
-    assert until(lambda: newest(loop)[0].status.counters["ticks"] > 100)
-    observation = newest(loop)[0]
+    assert until(lambda: newest(loop)[0][0].status.counters["ticks"] > 100)
+    observation = newest(loop)[0][0]
     origin = observation.time - 1e-3 * (observation.status.counters["ticks"] - 1)
     assert began <= origin < began + 0.5
     time.sleep(0.5)
-    observation = newest(loop)[0]
+    observation = newest(loop)[0][0]
     assert observation.time == pytest.approx(origin + 1e-3 * (observation.status.counters["ticks"] - 1), abs=1e-6)
     assert 3.0 < loop.statistics()["real_time_factor"] < 4.2
     assert loop.set_paused(True)
     time.sleep(0.02)
-    stopped = newest(loop)[0].time
+    stopped = newest(loop)[0][0].time
     assert loop.reset(world.home, np.array([0.5, 0.1, 0.03, 1.0, 0.0, 0.0, 0.0]))
     time.sleep(0.02)
-    assert newest(loop)[0].time == stopped
+    assert newest(loop)[0][0].time == stopped
     assert loop.set_paused(False)
-    assert until(lambda: newest(loop)[0].time > stopped)
-    assert newest(loop)[0].time < stopped + 1.0
+    assert until(lambda: newest(loop)[0][0].time > stopped)
+    assert newest(loop)[0][0].time < stopped + 1.0
     loop.stop()
 
 

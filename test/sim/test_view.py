@@ -161,7 +161,7 @@ def test_a_pause_holds_the_time_and_next_ends_an_episode_without_counting_it():
     world, screen = World.load("fr3", "peg_insertion"), Recorder(paused=True)
     show = Show(world, make_driver("scripted"), screen)
     assert show.play(0)
-    assert show.score == Score(now="seed 0, 0.0 s, paused")
+    assert show.score == Score(now="put the peg into the hole and let go\n\nseed 0, 0.0 s, paused")
     screen.controls.paused, screen.controls.closed = False, True
     assert not show.play(1)
 
