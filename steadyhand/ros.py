@@ -206,6 +206,7 @@ class _Spinner(threading.Thread):
         self.executor = SingleThreadedExecutor(context=node.context)
         self.executor.add_node(node)
         self.error: BaseException | None = None
+        self._stopping = False  # what a node that ends complains about is nobody's concern
 
     def run(self) -> None:
         try:
@@ -214,9 +215,11 @@ class _Spinner(threading.Thread):
             pass
         except BaseException as error:  # handed to the main thread, whatever it is
             self.error = error
-            os.kill(os.getpid(), signal.SIGINT)  # also wakes it if it sleeps
+            if not self._stopping:
+                os.kill(os.getpid(), signal.SIGINT)  # also wakes it if it sleeps
 
     def stop(self) -> None:
+        self._stopping = True
         self.executor.shutdown()
         self.join(timeout=2.0)
 

@@ -12,7 +12,7 @@ from steadyhand.errors import SteadyhandError
 
 STANDSTILL = 1.0
 """s of the system's clock that a sleep goes on while the simulated time stands still (a paused twin, or a dead one)."""
-CLOCK_WAIT = 10.0
+CLOCK_WAIT = 30.0
 """s that a new process waits for the simulated time."""
 _TICK = 0.002  # s between two looks at the simulated time
 
