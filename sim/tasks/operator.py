@@ -125,4 +125,9 @@ def down_action(hand: np.ndarray, grip: float) -> np.ndarray:
 
 def quarter(angle: float) -> float:
     """The smallest of the equivalent angles of a square, rad."""
-    return float((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+    return smallest(angle, np.pi / 2)
+
+
+def smallest(angle: float, period: float) -> float:
+    """The smallest of the angles that are alike after every turn by `period`, rad."""
+    return float((angle + period / 2) % period - period / 2)
