@@ -3,11 +3,17 @@
 from collections.abc import Callable
 
 from steadyhand.errors import unknown
+from steadyhand.sim.tasks.drawer import Drawer
 from steadyhand.sim.tasks.handover import Handover
+from steadyhand.sim.tasks.nut_on_peg import NutOnPeg
 from steadyhand.sim.tasks.peg_insertion import PegInsertion
+from steadyhand.sim.tasks.pick_place import PickPlace
+from steadyhand.sim.tasks.stack import Stack
 from steadyhand.sim.tasks.task import Conditions, Operator, Perception, Start, Task, check_conditions, draw
 
-TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion)}
+TASKS: dict[str, Callable[[], Task]] = {
+    task.name: task for task in (Drawer, Handover, NutOnPeg, PegInsertion, PickPlace, Stack)
+}
 
 
 def task_names() -> list[str]:
