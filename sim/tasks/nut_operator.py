@@ -10,7 +10,8 @@ from steadyhand.sim.tasks.operator import Goal, Skill, smallest
 CLEAR = 0.008  # m between the nut's lower end and the post's top where a new attempt begins
 TURN = np.radians(70.0)  # of the nut against the lugs when it is let go
 PRESS = 0.006  # m below the plate that the hand aims at
-PRESSED = 9.0  # N of contact that tells lugs from a slot
+PRESSED = 9.0  # N of contact that tells lugs from a slot,
+STUCK = 6  # if it lasts for so many decisions; rubbing along the slot is shorter
 
 
 class NutHand(GraspingHand):
@@ -23,6 +24,7 @@ class NutHand(GraspingHand):
         super().__init__(rng, skill)
         self._grip_height, self._caught, self._top = grip, caught, top
         self._lifting = False
+        self._pressed = 0
 
     def things(self, truth: np.ndarray) -> np.ndarray:
         """The nut, and its turning at 5 cm from its middle."""
@@ -38,7 +40,8 @@ class NutHand(GraspingHand):
         nut_yaw = yaw_of(truth[3:9])
         against = smallest(nut_yaw - float(np.arctan2(truth[13], truth[12])), np.pi)
         height = truth[2] - truth[11]
-        down = self._offset(truth) < 0.01 and height < 0.003
+        # Turned, it is below the lugs anyway, and may tilt a little.
+        down = self._offset(truth) < 0.01 and height < (0.003 if abs(against) < 0.2 else 0.006)
         if down and abs(against) > TURN - 0.1:
             return self.let_go(state)
         handle = self._handle(truth)
@@ -46,9 +49,11 @@ class NutHand(GraspingHand):
             self._lifting = False
             return self.fetch(state, np.append(handle, smallest(nut_yaw, np.pi)))
         if down:
+            self._lifting, self._pressed = False, 0
             return self._turn(state, truth, against)
-        wrong = abs(against) > 0.14 or state[12] > PRESSED
-        self._lifting = (self._lifting or (self._on_lugs(truth) and wrong)) and height < self._top + CLEAR
+        self._pressed = self._pressed + 1 if self._on_lugs(truth) and state[12] > PRESSED else 0
+        wrong = self._on_lugs(truth) and (abs(against) > 0.14 or self._pressed > STUCK)
+        self._lifting = (self._lifting or wrong) and height < self._top + CLEAR
         if self._lifting:
             return self.lift(state, self._top + 2 * CLEAR - height)
         here = np.append(truth[:3], nut_yaw)
