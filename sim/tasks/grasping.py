@@ -19,6 +19,8 @@ TURNED = 0.06  # rad
 FRUITLESS = 8.0  # s without any of the things moving before taking over: a hand may be busy and yet do nothing
 NUDGE = 0.25  # of the seen offset, per decision: the joints stick, requesting the place itself does not get there
 
+SOFTLY = 0.12  # the same for an empty hand, whose open fingers leave it room
+
 
 class GraspingHand(ScriptedHand):
     """See the module's docstring."""
@@ -67,17 +69,17 @@ class GraspingHand(ScriptedHand):
         across = float(np.linalg.norm(state[:2] - grasp[:2]))
         turned = abs(smallest(yaw_of(state[3:9]) - grasp[3], 2 * np.pi))
         if across > ABOVE or turned > TURNED:
-            low = state[2] < self.travel - 0.03 and across > ABOVE
+            low = state[2] < self.travel - 0.03 and across > 2 * ABOVE
             self._recovering = self._recovering and low
             if low and self._grip < 0.5:
                 return Goal(self._hand.copy(), 1.0, self.skill.fine_speed)
-            if low or across > 0.03:
-                xy = self._hand[:2] if low else grasp[:2]
-            else:
-                xy = self._hand[:2] + NUDGE * (grasp[:2] - state[:2])
+            if across < 2 * ABOVE and turned < TURNED:
+                nudged = self._hand[:2] + SOFTLY * (grasp[:2] - state[:2])
+                return Goal(np.array([*nudged, self._hand[2], grasp[3]]), 1.0, self.skill.fine_speed)
+            xy = self._hand[:2] if low else grasp[:2]
             return Goal(np.array([*xy, self.travel, grasp[3]]), 1.0, self.skill.speed)
         self._recovering = False
-        down = np.array([*(self._hand[:2] + NUDGE * (grasp[:2] - state[:2])), *grasp[2:]])
+        down = np.array([*(self._hand[:2] + SOFTLY * (grasp[:2] - state[:2])), *grasp[2:]])
         if state[2] > grasp[2] + 0.004:
             return Goal(down, 1.0, self.skill.fine_speed * 1.5)
         return Goal(down, 0.0, self.skill.fine_speed)
