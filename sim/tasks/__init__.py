@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from steadyhand.errors import unknown
+from steadyhand.sim.tasks.button_sequence import ButtonSequence
 from steadyhand.sim.tasks.handover import Handover
 from steadyhand.sim.tasks.peg_insertion import PegInsertion
+from steadyhand.sim.tasks.reach import Reach
 from steadyhand.sim.tasks.task import Conditions, Operator, Perception, Start, Task, check_conditions, draw
 
-TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion)}
+TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion, Reach, ButtonSequence)}
 
 
 def task_names() -> list[str]:
