@@ -6,10 +6,12 @@ from steadyhand.errors import unknown
 from steadyhand.sim.tasks.button_sequence import ButtonSequence
 from steadyhand.sim.tasks.handover import Handover
 from steadyhand.sim.tasks.peg_insertion import PegInsertion
+from steadyhand.sim.tasks.push_t import PushT
 from steadyhand.sim.tasks.reach import Reach
 from steadyhand.sim.tasks.task import Conditions, Operator, Perception, Start, Task, check_conditions, draw
+from steadyhand.sim.tasks.wipe import Wipe
 
-TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion, Reach, ButtonSequence)}
+TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion, Reach, ButtonSequence, PushT, Wipe)}
 
 
 def task_names() -> list[str]:

@@ -28,7 +28,7 @@ RANGES: Ranges = {
     "order": Choice(tuple(", ".join(order) for order in permutations(BUTTONS))),
     **{
         f"{colour}.{axis}": entry
-        for colour, x, y in zip(BUTTONS, (0.48, 0.60, 0.48, 0.60), (-0.11, -0.09, 0.09, 0.11), strict=True)
+        for colour, x, y in zip(BUTTONS, (0.46, 0.57, 0.46, 0.57), (-0.11, -0.09, 0.09, 0.11), strict=True)
         for axis, entry in (("x", Range(x - 0.02, x + 0.02)), ("y", Range(y - 0.04, y + 0.04)))
     },
 }
@@ -183,7 +183,7 @@ class ButtonOperator(TipHand):
         """Over the next button and down; after a press up again."""
         button = next_button(truth)
         if truth[23] == 4.0:
-            return self._up(state, truth[:3])
+            return self.up(state, truth)
         beside = np.linalg.norm(button[:2] - truth[:2])
         if beside < 0.012 and truth[2] < self.safe_height + 0.01:
             return self.move(state, truth, [*button[:2], BASE_HEIGHT - 0.01], self.skill.fine_speed)

@@ -1,4 +1,4 @@
-"""Reach: bring the tool to the ball that is asked for and stay there for half a second.
+"""Reach: bring the tip of the tool to the ball that is asked for and stay there for half a second.
 
 Three balls hang in the air and stop nothing; every arm reaches them.
 """
@@ -12,18 +12,18 @@ from steadyhand.sim.scene import VISUAL_GROUP
 from steadyhand.sim.tasks.operator import Goal
 from steadyhand.sim.tasks.palette import COLOURS
 from steadyhand.sim.tasks.task import Choice, Conditions, Range, Ranges, Scene, Start, Task
-from steadyhand.sim.tasks.tip import TipHand
+from steadyhand.sim.tasks.tip import TipHand, add_tip
 
 BALLS = ("orange", "blue", "green")
 RADIUS = 0.018  # m
-CLOSE = 0.015  # m between tool frame and centre, inside which the tool is at the ball
+CLOSE = 0.015  # m between the tip and the centre, inside which it is at the ball
 STAY = 0.5  # s
 RANGES: Ranges = {
     "ball": Choice(BALLS),
     **{
         f"{colour}.{axis}": entry
         for colour, y in zip(BALLS, (-0.20, 0.0, 0.20), strict=True)
-        for axis, entry in (("x", Range(0.45, 0.60)), ("y", Range(y - 0.06, y + 0.06)), ("z", Range(0.20, 0.40)))
+        for axis, entry in (("x", Range(0.45, 0.60)), ("y", Range(y - 0.06, y + 0.06)), ("z", Range(0.12, 0.30)))
     },
 }
 
@@ -31,21 +31,21 @@ RANGES: Ranges = {
 class Reach(Task):
     """See the module's docstring.
 
-    Truth (13,): x y z of the orange, the blue and the green ball, 1 for the ball that is asked for and 0 for the others
-    in the same order, seconds that the tool has been at it.
+    Truth (16,): x y z of the tip, the orange, the blue and the green ball, 1 for the ball that is asked for and 0 for
+    the others in the same order, seconds that the tip has been at it.
 
-    Memory (5,): those three numbers, the time at which the tool came to the ball (-1: it is not there), the seconds.
+    Memory (5,): those three numbers, the time at which the tip came to the ball (-1: it is not there), the seconds.
     """
 
     name = "reach"
     wordings = (
         "bring the tool to the {ball} ball and stay there",
         "touch the {ball} ball with the tool",
-        "hold the gripper at the {ball} ball",
+        "go to the {ball} ball and wait",
     )
     time_limit = 8.0
     environment_names = (
-        *(f"{colour}.{axis}" for colour in BALLS for axis in "xyz"),
+        *(f"{body}.{axis}" for body in ("tip", *BALLS) for axis in "xyz"),
         *(f"wanted.{colour}" for colour in BALLS),
         "stayed",
     )
@@ -57,6 +57,7 @@ class Reach(Task):
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the balls (mocap bodies "ball_COLOUR")."""
+        add_tip(spec, robot)
         for i, colour in enumerate(BALLS):
             ball = spec.worldbody.add_body(name=f"ball_{colour}", mocap=True, pos=[0.5, 0.2 * (i - 1), 0.3])
             ball.add_geom(
@@ -72,17 +73,18 @@ class Reach(Task):
         return Start(home, mocap.ravel(), np.array([*wanted, -1.0, 0.0]))
 
     def remember(self, scene: Scene, observation: Observation, memory: np.ndarray) -> np.ndarray:
-        """Since when the tool has been at the ball."""
+        """Since when the tip has been at the ball."""
+        tip, _ = scene.body_pose("tip")
         ball, _ = scene.body_pose(f"ball_{BALLS[int(memory[:3].argmax())]}")
-        if np.linalg.norm(observation.position - ball) > CLOSE:
+        if np.linalg.norm(tip - ball) > CLOSE:
             return np.array([*memory[:3], -1.0, 0.0])
         since = memory[3] if memory[3] >= 0.0 else observation.time
         return np.array([*memory[:3], since, observation.time - since])
 
     def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
-        """(13,) as named in environment_names."""
-        balls = [scene.body_pose(f"ball_{colour}")[0] for colour in BALLS]
-        return np.concatenate([*balls, memory[:3], memory[4:]])
+        """(16,) as named in environment_names."""
+        places = [scene.body_pose(body)[0] for body in ("tip", *(f"ball_{colour}" for colour in BALLS))]
+        return np.concatenate([*places, memory[:3], memory[4:]])
 
     def operator(self, rng: np.random.Generator) -> "ReachOperator":
         """A scripted human who goes there straight."""
@@ -90,32 +92,28 @@ class Reach(Task):
 
     def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
         """How close, how long."""
-        distance = float(np.linalg.norm(observation.position - wanted_ball(truth)))
+        distance = float(np.linalg.norm(truth[:3] - wanted_ball(truth)))
         approach = 1.0 if distance <= CLOSE else np.clip(1.0 - distance / 0.4, 0.0, 0.99)
-        return np.array([approach, min(1.0, truth[12] / STAY)])
+        return np.array([approach, min(1.0, truth[15] / STAY)])
 
     def success(self, observation: Observation, truth: np.ndarray) -> bool:
         """Stayed there for STAY."""
-        return bool(truth[12] >= STAY - 1e-6)
+        return bool(truth[15] >= STAY - 1e-6)
 
     def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
         """At which ball it was in the end."""
-        distances = np.linalg.norm(truth[:9].reshape(3, 3) - observation.position, axis=1)
+        distances = np.linalg.norm(truth[3:12].reshape(3, 3) - truth[:3], axis=1)
         if distances.min() > CLOSE:
             return "not_at_a_ball"
-        return "did_not_stay" if truth[9 + int(distances.argmin())] else "at_the_wrong_ball"
+        return "did_not_stay" if truth[12 + int(distances.argmin())] else "at_the_wrong_ball"
 
 
 class ReachOperator(TipHand):
     """Goes straight to the ball and rests there."""
 
-    def tip(self, state: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """The tool itself."""
-        return state[:3]
-
     def remaining(self, state: np.ndarray, truth: np.ndarray) -> float:
         """Distance to the ball, m."""
-        return float(np.linalg.norm(state[:3] - wanted_ball(truth))) - truth[12]
+        return float(np.linalg.norm(truth[:3] - wanted_ball(truth))) - truth[15]
 
     def plan(self, state: np.ndarray, truth: np.ndarray) -> Goal:
         """Straight there."""
@@ -124,4 +122,4 @@ class ReachOperator(TipHand):
 
 def wanted_ball(truth: np.ndarray) -> np.ndarray:
     """Position (3,) of the ball that is asked for."""
-    return truth[:9].reshape(3, 3)[int(truth[9:12].argmax())]
+    return truth[3:12].reshape(3, 3)[int(truth[12:15].argmax())]

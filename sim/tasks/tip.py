@@ -48,10 +48,6 @@ class TipHand(ScriptedHand):
     def remaining(self, state: np.ndarray, truth: np.ndarray) -> float:
         """How far the goal is; falls while the task is being done."""
 
-    def tip(self, state: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Position (3,) of what touches."""
-        return truth[:3]
-
     def trouble(self, state: np.ndarray, truth: np.ndarray, time: float) -> str | None:
         """It comes no closer to its goal."""
         left = self.remaining(state, truth)
@@ -61,31 +57,30 @@ class TipHand(ScriptedHand):
 
     def decide(self, state: np.ndarray, truth: np.ndarray) -> Goal:
         """Recover straight up if taken over, then do as in a demonstration."""
-        tip = self.tip(state, truth)
-        if self._recovering and tip[2] < self.safe_height - 0.02:
-            return self._up(state, tip)
+        if self._recovering and truth[2] < self.safe_height - 0.02:
+            return self.up(state, truth)
         self._recovering = False
         return self.plan(state, truth)
 
     def move(self, state: np.ndarray, truth: np.ndarray, to: Sequence[float] | np.ndarray, speed: float) -> Goal:
         """Bring the tip straight to a place (3,)."""
-        tip = self.tip(state, truth)
-        error = np.asarray(to) - tip
+        error = np.asarray(to) - truth[:3]
         near = np.linalg.norm(error) < NEAR
         hand = self._hand[:3] + NUDGE * error if near else state[:3] + error
         return Goal(np.append(hand, self._hand[3]), 0.0, speed)
 
     def travel(self, state: np.ndarray, truth: np.ndarray, to: Sequence[float] | np.ndarray) -> Goal:
         """Bring the tip to a place (3,): up, across, and down to it."""
-        tip, to = self.tip(state, truth), np.asarray(to)
-        across = float(np.linalg.norm(to[:2] - tip[:2]))
+        to = np.asarray(to)
+        across = float(np.linalg.norm(to[:2] - truth[:2]))
         if across < 0.008:
             return self.move(state, truth, to, 2.0 * self.skill.fine_speed)
-        if across > 0.025 and tip[2] < self.safe_height - 0.02:
-            return self._up(state, tip)
+        if across > 0.025 and truth[2] < self.safe_height - 0.02:
+            return self.up(state, truth)
         return self.move(state, truth, [*to[:2], max(self.safe_height, to[2])], self.skill.speed)
 
-    def _up(self, state: np.ndarray, tip: np.ndarray) -> Goal:
+    def up(self, state: np.ndarray, truth: np.ndarray) -> Goal:
+        """Bring the tip straight up."""
         hand = self._hand.copy()
-        hand[2] = state[2] + self.safe_height - tip[2]
+        hand[2] = state[2] + self.safe_height - truth[2]
         return Goal(hand, 0.0, self.skill.speed)
