@@ -27,6 +27,7 @@ PUSH_HEIGHT = 0.020  # m
 CORNER, NOOK = 0.010, 0.030  # m kept from the ends of an edge, and from the corners inside
 BEAM = 16  # first pushes whose second push is thought of
 REACH = (0.43, 0.70)  # m from the base, where the tip can come down
+KEPT = (0.50, 0.61)  # m from the base, where the block is kept
 ARRIVED = 0.004  # m
 BACK = 0.010  # m
 STUCK = 12  # decisions near the end of a push before it is given up
@@ -118,6 +119,12 @@ def cost(poses: np.ndarray, goal: np.ndarray) -> np.ndarray:
     return across + (LENGTH * wrap(poses[..., 2] - goal[2])) ** 2
 
 
+def _worth(poses: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """Cost of poses (..., 3) to come to; where the tip cannot come behind the block they lead nowhere."""
+    distance = np.linalg.norm(poses[..., :2], axis=-1)
+    return cost(poses, goal) + 20.0 * (distance - np.clip(distance, *KEPT)) ** 2
+
+
 def _reachable(blocks: np.ndarray) -> np.ndarray:
     """Whether the tip can come down beside each point of blocks (B, 3): (B, K)."""
     begin = blocks[:, None, :2] + _turned(POINTS - CLEARANCE * NORMALS, blocks[:, None, 2])
@@ -128,12 +135,12 @@ def _reachable(blocks: np.ndarray) -> np.ndarray:
 def choose(block: np.ndarray, goal: np.ndarray) -> Push:
     """The first of the two pushes after which the block (3,) is nearest to the goal (3,)."""
     ends, holds = predict(block[None])
-    first = np.where(holds & _reachable(block[None]), cost(ends, goal), np.inf)[:, 0]
+    first = np.where(holds & _reachable(block[None]), _worth(ends, goal), np.inf)[:, 0]
     ends = ends[:, 0]
     best = np.argsort(first, axis=None)[:: max(1, first.size // 400)][:BEAM]
     best[0] = int(np.argmin(first))
     second_ends, second_holds = predict(ends.reshape(-1, 3)[best])
-    second = np.where(second_holds & _reachable(ends.reshape(-1, 3)[best]), cost(second_ends, goal), np.inf)
+    second = np.where(second_holds & _reachable(ends.reshape(-1, 3)[best]), _worth(second_ends, goal), np.inf)
     total = 0.3 * first.ravel()[best] + np.minimum(second.min(axis=(0, 2)), first.ravel()[best])
     steps, point = np.unravel_index(best[int(np.argmin(total))], first.shape)
     start, normal = _turned(POINTS[point], block[2]), _turned(NORMALS[point], block[2])
