@@ -179,13 +179,13 @@ class PushOperator(TipHand):
             return self.up(state, truth)
         block = np.array([*truth[3:5], np.arctan2(truth[7], truth[6])])
         moved = self._push is not None and not self._pushing and cost(block, self._push.block) > 0.006**2
-        if self._square is None:
-            self._square = float(np.round(self._hand[3] / (np.pi / 2)) * np.pi / 2)
         if self._push is None or moved:
             self._push, self._pushing, self._waited = choose(block, block + error), False, 0
         return self._make(self._push, state, truth)
 
     def _make(self, push: Push, state: np.ndarray, truth: np.ndarray) -> Goal:
+        if self._square is None:
+            self._square = float(np.round(self._hand[3] / (np.pi / 2)) * np.pi / 2)
         # The flat side of the fingers ahead, which of the two does not matter.
         yaw = self._square + (push.angle - self._square + np.pi / 2) % np.pi - np.pi / 2
         if not self._pushing:
