@@ -12,7 +12,9 @@ from steadyhand.sim.tasks.reach import Reach
 from steadyhand.sim.tasks.task import Conditions, Operator, Perception, Start, Task, check_conditions, draw
 from steadyhand.sim.tasks.wipe import Wipe
 
-TASKS: dict[str, Callable[[], Task]] = {task.name: task for task in (Handover, PegInsertion, Reach, ButtonSequence, PushT, Wipe)}
+TASKS: dict[str, Callable[[], Task]] = {
+    task.name: task for task in (Handover, PegInsertion, Reach, ButtonSequence, PushT, Wipe)
+}
 
 
 def task_names() -> list[str]:

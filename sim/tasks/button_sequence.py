@@ -4,6 +4,7 @@ The buttons are sprung and come back slowly, so that nobody who looks ten times 
 wrong one, or one again, cannot be undone.
 """
 
+from collections.abc import Sequence
 from itertools import permutations
 
 import mujoco
@@ -78,7 +79,7 @@ class ButtonSequence(Task):
         memory = [1.0 + order.index(colour) for colour in BUTTONS] + [0.0] * 6
         return Start(home, mocap.ravel(), np.array(memory))
 
-    def remember(self, scene: Scene, observation: Observation, memory: np.ndarray) -> np.ndarray:
+    def remember(self, scene: Scene, observations: Sequence[Observation], memory: np.ndarray) -> np.ndarray:
         """Count a button once when it goes down."""
         place, (pressed, wrong), was_down = memory[:4], memory[4:6], memory[6:]
         travel = _travels(scene)
@@ -101,7 +102,7 @@ class ButtonSequence(Task):
         """A scripted human who knows the order."""
         return ButtonOperator(rng)
 
-    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+    def progress(self, observations: Sequence[Observation], truth: np.ndarray) -> np.ndarray:
         """Pressed ones are done; of the next one, how close the tip is."""
         pressed = int(truth[23])
         done = np.arange(4) < pressed
@@ -110,7 +111,7 @@ class ButtonSequence(Task):
             return np.where(np.arange(4) == pressed, near, done)
         return done.astype(np.float64)
 
-    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+    def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """All four pressed in their order, no wrong one before or after."""
         return bool(truth[23] == 4.0 and truth[24] == 0.0)
 
@@ -118,7 +119,7 @@ class ButtonSequence(Task):
         """A press out of order cannot be taken back."""
         return "wrong_button" if truth[24] else None
 
-    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+    def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """How many were missing."""
         return f"pressed_{int(truth[23])}_of_4"
 

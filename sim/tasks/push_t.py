@@ -4,6 +4,8 @@ The task of Chi et al., "Diffusion Policy", RSS 2023, and of Florence et al., "I
 with a block that can be tipped or pushed out of reach and a goal that is elsewhere every time.
 """
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
@@ -102,7 +104,7 @@ class PushT(Task):
         """A scripted human who thinks two pushes ahead."""
         return PushOperator(rng)
 
-    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+    def progress(self, observations: Sequence[Observation], truth: np.ndarray) -> np.ndarray:
         """How near, how straight, and both at once."""
         error = pose_error(truth)
         distance, angle = float(np.linalg.norm(error[:2])), abs(float(error[2]))
@@ -110,7 +112,7 @@ class PushT(Task):
         straight = 1.0 if angle < STRAIGHT else np.clip(1.0 - angle / np.pi, 0.0, 0.99)
         return np.array([near, straight, min(near, straight)], dtype=np.float64)
 
-    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+    def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """Within CLOSE and STRAIGHT of the painting, flat."""
         error = pose_error(truth)
         return bool(np.linalg.norm(error[:2]) < CLOSE and abs(error[2]) < STRAIGHT and truth[8] > 0.99)
@@ -121,9 +123,9 @@ class PushT(Task):
             return "block_out_of_reach"
         return "block_tipped" if truth[8] < 0.7 else None
 
-    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+    def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """What was still wrong."""
-        near, straight, _ = self.progress(observation, truth)
+        near, straight, _ = self.progress(observations, truth)
         if near < 1.0 and straight < 1.0:
             return "far_and_turned"
         return "not_turned_right" if near == 1.0 else "beside_the_goal"

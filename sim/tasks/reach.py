@@ -3,6 +3,8 @@
 Three balls hang in the air and stop nothing; every arm reaches them.
 """
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
@@ -72,14 +74,14 @@ class Reach(Task):
         wanted = [float(colour == conditions["ball"]) for colour in BALLS]
         return Start(home, mocap.ravel(), np.array([*wanted, -1.0, 0.0]))
 
-    def remember(self, scene: Scene, observation: Observation, memory: np.ndarray) -> np.ndarray:
+    def remember(self, scene: Scene, observations: Sequence[Observation], memory: np.ndarray) -> np.ndarray:
         """Since when the tip has been at the ball."""
         tip, _ = scene.body_pose("tip")
         ball, _ = scene.body_pose(f"ball_{BALLS[int(memory[:3].argmax())]}")
         if np.linalg.norm(tip - ball) > CLOSE:
             return np.array([*memory[:3], -1.0, 0.0])
-        since = memory[3] if memory[3] >= 0.0 else observation.time
-        return np.array([*memory[:3], since, observation.time - since])
+        since = memory[3] if memory[3] >= 0.0 else observations[0].time
+        return np.array([*memory[:3], since, observations[0].time - since])
 
     def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
         """(16,) as named in environment_names."""
@@ -90,17 +92,17 @@ class Reach(Task):
         """A scripted human who goes there straight."""
         return ReachOperator(rng)
 
-    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+    def progress(self, observations: Sequence[Observation], truth: np.ndarray) -> np.ndarray:
         """How close, how long."""
         distance = float(np.linalg.norm(truth[:3] - wanted_ball(truth)))
         approach = 1.0 if distance <= CLOSE else np.clip(1.0 - distance / 0.4, 0.0, 0.99)
         return np.array([approach, min(1.0, truth[15] / STAY)])
 
-    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+    def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """Stayed there for STAY."""
         return bool(truth[15] >= STAY - 1e-6)
 
-    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+    def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """At which ball it was in the end."""
         distances = np.linalg.norm(truth[3:12].reshape(3, 3) - truth[:3], axis=1)
         if distances.min() > CLOSE:

@@ -6,6 +6,8 @@ LEAST newtons or more, sinks below the table's surface and stays there: gone for
 difference how often anybody looks, and nothing has to be remembered.
 """
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
@@ -90,11 +92,11 @@ class Wipe(Task):
         """A scripted human who feels the force."""
         return WipeOperator(rng)
 
-    def progress(self, observation: Observation, truth: np.ndarray) -> np.ndarray:
+    def progress(self, observations: Sequence[Observation], truth: np.ndarray) -> np.ndarray:
         """Largest force, as far as it is needed; spots wiped."""
         return np.array([min(1.0, truth[4] / LEAST), _spots(truth)[:, 2].mean()])
 
-    def success(self, observation: Observation, truth: np.ndarray) -> bool:
+    def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """All spots gone, never pressed too hard."""
         return bool((_spots(truth)[:, 2] >= 1.0).all() and truth[4] <= MOST)
 
@@ -102,7 +104,7 @@ class Wipe(Task):
         """What was pressed too hard is scratched."""
         return "pressed_too_hard" if truth[4] > MOST else None
 
-    def timeout_reason(self, observation: Observation, truth: np.ndarray) -> str:
+    def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """Pressed at all, and enough."""
         if truth[4] < 0.5:
             return "never_touched"
@@ -117,7 +119,7 @@ def _add_sponge(tool: mujoco.MjsBody) -> None:
     top = -2 * SPONGE_HALF
     holder = tool.add_body(name="holder", pos=[0, 0, REACH])
     holder.add_geom(fromto=[0, 0, -REACH, 0, 0, top], size=[0.006, 0, 0], mass=0.01, rgba=DARK, **drawn)
-    sponge = tool.add_body(name="sponge", pos=[0, 0, REACH])
+    sponge = tool.add_body(name="sponge", pos=[0, 0, REACH], gravcomp=1.0)
     sponge.add_joint(name="sponge", stiffness=STIFFNESS, damping=DAMPING, **slide)
     half = SPONGE_HALF / 2
     for z, colour in ((-half, YELLOW), (-3 * half, BLUE)):
@@ -125,7 +127,7 @@ def _add_sponge(tool: mujoco.MjsBody) -> None:
         sponge.add_geom(pos=[0, 0, z], size=size, mass=SPONGE_MASS / 2, rgba=colour, **drawn)
     sponge.add_geom(name="sponge", pos=[0, 0, -CROWN], size=[CROWN, 0, 0], mass=0.0, **touch)
     sponge.add_geom(name="sponge_ball", pos=[0, 0, top], size=[RING_BALL, 0, 0], mass=0.0, **touch)
-    ring = tool.add_body(name="ring", pos=[0, 0, REACH])
+    ring = tool.add_body(name="ring", pos=[0, 0, REACH], gravcomp=1.0)
     # The heavy "rotor" keeps what only friction holds from creeping.
     ring.add_joint(
         name="ring", frictionloss=RING_FRICTION, armature=0.5, solimp_friction=[0.999, 0.9999, 0.001, 0.5, 2], **slide

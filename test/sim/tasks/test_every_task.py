@@ -8,6 +8,7 @@ import pytest
 from steadyhand.data_collection.intervention import SupervisedDriver
 from steadyhand.data_collection.labels import Segment
 from steadyhand.errors import SteadyhandError
+from steadyhand.sim._native import Observation
 from steadyhand.sim.env import Episode, World
 from steadyhand.sim.realtime import Instant, Shadow
 from steadyhand.sim.rollout import EpisodeLog, Rollout, ScriptedDriver
@@ -36,10 +37,14 @@ def decide(episode: Episode) -> None:
     episode.request(episode.operator.act(frame.state, frame.truth))
 
 
+def look(episode: Episode) -> tuple[Observation, ...]:
+    return tuple(episode.twin.observe(arm) for arm in range(len(episode.twin)))
+
+
 def hold(episode: Episode, seconds: float) -> None:
-    """Stay where the tool is."""
-    seen = episode.twin.observe()
-    episode.request(np.concatenate([seen.position, rot6d_from_quat(seen.quaternion), [seen.gripper]]))
+    """Stay where the tools are."""
+    for_each = [[o.position, rot6d_from_quat(o.quaternion), [o.gripper]] for o in look(episode)]
+    episode.request(np.concatenate([part for parts in for_each for part in parts]))
     episode.twin.step(round(1000 * seconds))
 
 
@@ -51,8 +56,8 @@ def test_names_are_unique_and_fit(episode):
         assert len(set(names)) == len(names) > 0
     assert frame.truth.shape == frame.environment.shape == (len(task.environment_names),)
     assert frame.truth.dtype == frame.environment.dtype == np.float64
-    assert task.progress(frame.observation, frame.truth).shape == (len(task.subtasks),)
-    assert isinstance(task.timeout_reason(frame.observation, frame.truth), str)
+    assert task.progress(frame.observations, frame.truth).shape == (len(task.subtasks),)
+    assert isinstance(task.timeout_reason(frame.observations, frame.truth), str)
     assert task.time_limit > 0.0
 
 
@@ -65,8 +70,8 @@ def test_episodes_start_at_rest_within_their_ranges(episode):
         frame = episode.observe()
         assert np.isfinite(frame.truth).all()
         assert task.failure(frame.truth) is None
-        assert not task.success(frame.observation, frame.truth)
-        assert (task.progress(frame.observation, frame.truth) < 1.0).any()
+        assert not task.success(frame.observations, frame.truth)
+        assert (task.progress(frame.observations, frame.truth) < 1.0).any()
         hold(episode, 0.5)
         np.testing.assert_allclose(episode.observe().truth, frame.truth, atol=2e-3)
     seeds = {tuple(episode.reset(seed) or episode.conditions.values()) for seed in range(8)}
@@ -124,7 +129,7 @@ def test_looking_often_changes_nothing(episode):
         decide(episode)
         for _ in range(10):
             twin.step(episode.ticks // 10)
-            seen = twin.observe()
+            seen = look(episode)
             shadow.show(Instant(seen, twin.qpos, twin.mocap))
             often = task.remember(shadow, seen, often)
             np.testing.assert_array_equal(task.remember(shadow, seen, often), often)
@@ -133,7 +138,7 @@ def test_looking_often_changes_nothing(episode):
             np.testing.assert_allclose(task.truth(twin, often), now, atol=5e-3)
             assert ((task.progress(seen, now) >= 0.0) & (task.progress(seen, now) <= 1.0)).all()
     assert episode.outcome() == (True, "success")
-    assert task.success(twin.observe(), task.truth(shadow, often))
+    assert task.success(look(episode), task.truth(shadow, often))
 
 
 class FrozenPolicy:
