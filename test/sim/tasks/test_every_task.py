@@ -16,7 +16,7 @@ from steadyhand.sim.rotations import rot6d_from_quat
 from steadyhand.sim.tasks import check_conditions, make_task, task_names
 from steadyhand.sim.tasks.task import Choice
 
-FRESH_SEEDS = range(880_000, 880_008)
+FRESH_SEEDS = range(880_000, 880_005)
 
 world = cache(lambda task: World.load("fr3", task))
 
@@ -167,8 +167,8 @@ class FrozenPolicy:
 def test_the_operator_takes_over_from_wherever_a_policy_stops(episode):
     name = episode.task.name
     driver = SupervisedDriver(FrozenPolicy(name))
-    done = list(Rollout(world(name), driver, 2, time_limit=episode.task.time_limit + 15.0).run(FRESH_SEEDS[:4]))
-    assert sum(log.success for log in done) >= 3, [(log.reason, log.progress) for log in done]
+    done = list(Rollout(world(name), driver, 2, time_limit=episode.task.time_limit + 15.0).run(FRESH_SEEDS[:3]))
+    assert sum(log.success for log in done) >= 2, [(log.reason, log.progress) for log in done]
     for log in done:
         assert log.seed in driver.reasons or log.success
         if log.seed in driver.reasons and log.success:
