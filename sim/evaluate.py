@@ -26,7 +26,7 @@ class EvalConfig:
     policy: str = "scripted"
     """The word scripted, or a checkpoint (the folder that `steadyhand train` wrote)."""
     task: str = "peg_insertion"
-    """Task, see `steadyhand tasks`."""
+    """Task, see `steadyhand tasks`, or one of your own as path/to/my_task.py:MyTask."""
     robot: str = "fr3"
     """Robot, see `steadyhand robots`."""
     episodes: int = 100

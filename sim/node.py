@@ -21,6 +21,7 @@ from steadyhand.sim.ros_cameras import Cameras
 from steadyhand.sim.ros_frames import NO_TF, FrameTopics
 from steadyhand.sim.ros_references import ReferenceTopics
 from steadyhand.sim.tasks import task_names
+from steadyhand.sim.tasks.own import is_own
 
 STATUS_PERIOD = 0.1  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
@@ -39,7 +40,8 @@ class TwinConfig:
     package: tuple[str, ...] = ()
     """NAME=PATH of folders that package://NAME in the URDF means, where ROS does not know them."""
     task: str | None = None
-    """What stands on the table; "none" for a bare arm. Left out: peg_insertion, or none for a robot without gripper."""
+    """What stands on the table; "none" for a bare arm. Left out: peg_insertion, or none for a robot without gripper.
+    See `steadyhand tasks`, or give one of your own as path/to/my_task.py:MyTask."""
     controller: str = "cartesian_impedance"
     """cartesian_impedance, cartesian_admittance, joint_impedance, gravity_compensation or torque_feedback."""
     namespace: str = ""
@@ -195,8 +197,8 @@ def _check(config: TwinConfig) -> None:
             raise SteadyhandError(f"--{option} {getattr(config, name)} must be positive; leave it out for the default")
     if not SPEEDS[0] <= config.speed <= SPEEDS[1]:
         raise SteadyhandError(f"--speed {config.speed} is not from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
-    if config.task not in (None, "none", *task_names()):
-        raise unknown("task", config.task, ["none", *task_names()])
+    if config.task not in (None, "none") and not is_own(str(config.task)) and config.task not in task_names():
+        raise unknown("task", config.task, ["none", *task_names()], "or path/to/my_task.py:MyTask")
     if config.controller not in CONTROLLERS:
         raise unknown("controller", config.controller, CONTROLLERS)
 

@@ -42,7 +42,7 @@ class SteadyhandEnvConfig(EnvConfig):
         """Check the options; the features follow from them."""
         if self.fps != FPS:
             raise SteadyhandError(f"--env.fps is {self.fps}; the twin decides {FPS} times a second, leave it out")
-        self.features = policy_features(Options.checked(**self.gym_kwargs, task=self.task))
+        self.features = policy_features(Options.checked(**self.gym_kwargs))
         self.features_map = {name: policy_key(name) for name in self.features}
 
     @property
@@ -59,6 +59,7 @@ class SteadyhandEnvConfig(EnvConfig):
     def gym_kwargs(self) -> dict:
         """What `gymnasium.make` is given beside the task."""
         return {
+            "task": self.task,
             "robot": self.robot,
             "observations": tuple(self.observations),
             "cameras": tuple(self.cameras),

@@ -46,6 +46,10 @@ class Options:
         for name in given:
             if name not in names:
                 raise unknown("option", name, names)
+        if "task" not in given:
+            raise SteadyhandError(
+                "an environment needs a task; give task='peg_insertion' or another, see `steadyhand tasks`"
+            )
         options = cls(**given)
         options._check_names()
         options._check_numbers()

@@ -10,7 +10,7 @@ import pytest
     ("arguments", "message"),
     [
         (["twin", "--robot", "fr4"], "unknown robot 'fr4'; allowed: "),
-        (["twin", "--task", "tea"], "unknown task 'tea'; allowed: none, peg_insertion"),
+        (["twin", "--task", "tea"], "unknown task 'tea'; allowed: none, button_sequence, "),
         (["twin", "--controller", "pid"], "unknown controller 'pid'; allowed: cartesian_impedance, "),
         (["twin", "--cameras", "front,left"], "unknown camera 'left'; allowed: front, side, wrist"),
         (["twin", "--rate", "0"], "--rate 0.0 must be positive"),

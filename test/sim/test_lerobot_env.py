@@ -134,7 +134,7 @@ def test_lerobots_loop_runs_the_same_episodes():
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"task": "juggle"}, "unknown task 'juggle'; allowed: peg_insertion"),
+        ({"task": "juggle"}, "unknown task 'juggle'; allowed: button_sequence, "),
         ({"robot": "r2d2"}, "unknown robot 'r2d2'"),
         ({"observations": ["force"]}, "unknown observation 'force'"),
         ({"fps": 30}, "--env.fps is 30; the twin decides 10 times a second"),
