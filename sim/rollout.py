@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import TwinBatch
 from steadyhand.sim.env import ACTION_SIZE, Episode, Frame, World, reference_vector
 
@@ -69,7 +70,13 @@ class PolicyDriver:
         """One batched decision of the policy."""
         inputs = [frame.policy_input() for frame in frames]
         batch = {key: np.stack([entry[key] for entry in inputs]) for key in inputs[0]}
-        return [Decision(action, self._segment) for action in self._policy.act(batch, rows)]
+        actions = np.asarray(self._policy.act(batch, rows))
+        if actions.shape != (len(rows), ACTION_SIZE):
+            raise SteadyhandError(
+                f"policy '{self.name}' gave actions of shape {actions.shape} for {len(rows)} episodes; "
+                f"allowed: ({len(rows)}, {ACTION_SIZE}), x y z, rot6d, gripper"
+            )
+        return [Decision(action, self._segment) for action in actions]
 
 
 @dataclass
@@ -101,8 +108,10 @@ class EpisodeLog:
 class Rollout:
     """Runs episodes of one world in batches.
 
-    Episodes are assigned to rows in the order of the seeds and decided in lock-step, so the outcome of every episode is
-    the same for any number of workers.
+    Episodes are assigned to rows in the order of the seeds and decided in lock-step. The outcome of every episode is
+    the same for any number of workers, and whichever episodes run beside it: each row has a twin, eyes, an operator
+    and random numbers of its own, and a policy has to decide for a row by what that row saw alone, to the last bit
+    (steadyhand.policies.policy.Policy). So a list of seeds may also be cut into several rollouts.
     """
 
     def __init__(self, world: World, driver: Driver, workers: int = 2, time_limit: float | None = None) -> None:
