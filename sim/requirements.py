@@ -48,9 +48,8 @@ class Requirement:
         spec.spec = re.sub(r"\bprogress\.(?=[A-Za-z_])", _plain(PROGRESS), text)
         self._spec = _parse(spec, text, allowed)
         # As long as all intervals in it together: an episode's last values are held, as it may end before they do.
-        self._held = sum(
-            math.ceil(float(end) / DECISION_PERIOD) for end in re.findall(r"[:,]\s*([\d.]+)[^\]]*\]", text)
-        )
+        ends = re.findall(r"[:,]\s*(\d+\.?\d*)[^\]]*\]", text)
+        self._held = 1 + sum(math.ceil(float(end) / DECISION_PERIOD) for end in ends)  # rtamt needs two samples
         self._try()
 
     def robustness(self, frames: Sequence[Frame]) -> float:
@@ -65,16 +64,16 @@ class Requirement:
         """Find what only shows when it is evaluated: intervals between the decisions, and empty ones."""
         from rtamt import RTAMTException
 
+        spans = re.findall(r"\[\s*(\d+\.?\d*)\s*[:,]\s*(\d+\.?\d*)\s*\]", self.text)
+        empty = any(float(begin) > float(end) for begin, end in spans)
         try:
             tried = self._evaluate({name: [1.0] * (self._held + 1) for name in self.signals})
         except RTAMTException as error:
             raise _no_formula(self.text, error) from None
         except (ArithmeticError, ValueError):
-            return  # of these values, not of the formula
-        if not math.isfinite(tried):
-            raise SteadyhandError(
-                f"requirement '{self.text}' has an interval without decisions in it; see its brackets"
-            )
+            tried = 0.0  # of these values, not of the formula
+        if empty or not math.isfinite(tried):
+            raise SteadyhandError(f"requirement '{self.text}' has an interval without decisions; see its brackets")
 
     def _evaluate(self, signals: dict[str, list[float]]) -> float:
         inputs = {_plain(name): values for name, values in signals.items()}
@@ -124,7 +123,7 @@ def _parse(spec: Any, text: str, allowed: Sequence[str]) -> Any:
         raise _no_formula(text, error) from None
     finally:
         logging.root.setLevel(level)
-    if meaningless:
+    if meaningless or not spec.ast.free_vars:
         raise SteadyhandError(f"requirement '{text}' compares nothing; an example: always (force < 30)")
     return spec
 

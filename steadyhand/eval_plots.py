@@ -53,11 +53,11 @@ def scatter(episodes: Sequence[EpisodeResult], x: str, y: str) -> str:
         figure = Figure(figsize=(PANEL, 3.4), layout="constrained")
         axes = figure.subplots()
         for success, colour, marker, label in ((True, "policy", "o", "success"), (False, "recovery", "X", "failure")):
-            points = [(e.conditions[x], e.conditions[y]) for e in episodes if e.success == success]
-            if points:
+            chosen = [episode.conditions for episode in episodes if episode.success == success]
+            if chosen:
+                at = [[float(conditions[name]) for conditions in chosen] for name in (x, y)]
                 size = 26 if len(episodes) <= 300 else 12
-                axes.scatter(*np.array(points, dtype=float).T, s=size, color=LIGHT[colour], marker=marker, label=label,
-                             linewidths=0, alpha=0.75)  # fmt: skip
+                axes.scatter(at[0], at[1], s=size, color=LIGHT[colour], marker=marker, label=label, lw=0, alpha=0.75)
         axes.set(xlabel=x, ylabel=y)
         no_ticks(axes)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2)
