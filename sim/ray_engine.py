@@ -5,6 +5,7 @@ another one if the first is lost; a block counts when it is complete, and once. 
 lock-step as in one process. How the list is cut changes no episode: see steadyhand.sim.rollout.Rollout.
 """
 
+import importlib
 import math
 import os
 import secrets
@@ -41,6 +42,11 @@ def run_ray(job: Job, seeds: Sequence[int], workers: int, address: str | None) -
         address: Of a Ray cluster that runs; None starts one on this machine and stops it in the end.
     """
     _prepare(address)
+    importlib.import_module("ray")  # now, so that it is said before anything starts if it is missing
+    return _run(job, seeds, workers, address)
+
+
+def _run(job: Job, seeds: Sequence[int], workers: int, address: str | None) -> Iterator[EpisodeResult]:
     import ray
 
     size = min(ROWS, math.ceil(len(seeds) / (4 * workers)))

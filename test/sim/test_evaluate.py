@@ -174,6 +174,19 @@ def test_refusals(tmp_path, capsys, arguments, words):
     assert words in said
 
 
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("ray", ("--engine", "ray")), ("rtamt", ("--require", "always (force < 3)"))]
+)
+def test_a_missing_extra_is_named(tmp_path, capsys, monkeypatch, module, arguments):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert main(["eval", *arguments, "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert f"'{module}' is not installed" in said
+    assert "pip install 'steadyhand[" in said
+
+
 def test_scenes_are_kept_of_the_first_of_each_outcome_only(logs):
     outcomes = [True, False, True, True, False, False]
     results = [made(seed, success, scenes=logs[0].scenes) for seed, success in enumerate(outcomes)]
