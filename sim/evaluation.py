@@ -36,7 +36,8 @@ class EpisodeResult:
     @staticmethod
     def of(log: EpisodeLog, requirements: Sequence[Requirement]) -> "EpisodeResult":
         """Sum a finished episode up."""
-        force = np.linalg.norm([frame.observation.wrench[:3] for frame in log.frames], axis=1)
+        wrenches = np.array([[arm.wrench for arm in frame.observations] for frame in log.frames])
+        force = np.linalg.norm(wrenches[:, :, :3], axis=2).max(axis=1)  # of two arms the larger
         return EpisodeResult(
             log.seed, log.success, log.reason, log.steps, log.instruction, log.conditions, log.progress,
             float(force.max()), float(force.mean()), jerk_rms(log.frames),
@@ -66,11 +67,11 @@ class EpisodeResult:
 def jerk_rms(frames: Sequence[Frame]) -> float:
     """Root mean square of the tool's jerk, m/s^3: third differences of its positions at the decisions.
 
-    0 for fewer than 4 frames. What is faster than a few hertz is not seen.
+    Over all arms; 0 for fewer than 4 frames. What is faster than a few hertz is not seen, the noise of senses is.
     """
-    positions = np.array([frame.observation.position for frame in frames])
+    positions = np.array([[arm.position for arm in frame.observations] for frame in frames])
     jerk = np.diff(positions, n=3, axis=0) / DECISION_PERIOD**3
-    return float(np.sqrt(np.mean(np.sum(jerk**2, axis=1)))) if len(jerk) else 0.0
+    return float(np.sqrt(np.mean(np.sum(jerk**2, axis=2)))) if len(jerk) else 0.0
 
 
 def keep_scenes(results: Iterable[EpisodeResult], films: int) -> Iterator[EpisodeResult]:

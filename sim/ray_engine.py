@@ -8,7 +8,9 @@ lock-step as in one process. How the list is cut changes no episode: see steadyh
 import importlib
 import math
 import os
+import re
 import secrets
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -43,6 +45,7 @@ def run_ray(job: Job, seeds: Sequence[int], workers: int, address: str | None) -
     """
     _prepare(address)
     importlib.import_module("ray")  # now, so that it is said before anything starts if it is missing
+    _check_reachable(address)
     return _run(job, seeds, workers, address)
 
 
@@ -66,6 +69,17 @@ def _run(job: Job, seeds: Sequence[int], workers: int, address: str | None) -> I
             while following in finished:
                 yield from finished.pop(following)
                 following += 1
+
+
+def _check_reachable(address: str | None) -> None:
+    """Refuse an address host:port where nothing answers: Ray would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if not re.fullmatch(r"[\w.-]+", host) or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise SteadyhandError(f"Ray at '{address}' cannot be reached: {error}; see `ray status` there") from None
 
 
 def _prepare(address: str | None) -> None:

@@ -13,12 +13,12 @@ from steadyhand.sim.env import DECISION_PERIOD, Frame
 from steadyhand.sim.tasks import Task
 
 PROGRESS = "progress."
-SIGNALS = {
-    "force": lambda frame: np.linalg.norm(frame.observation.wrench[:3]),  # N, at the tool, estimated
-    "torque": lambda frame: np.linalg.norm(frame.observation.wrench[3:]),  # Nm, likewise
-    "speed": lambda frame: np.linalg.norm(frame.observation.twist[:3]),  # m/s, of the tool
-    "height": lambda frame: frame.observation.position[2],  # m, of the tool above the robot's base
-    "gripper": lambda frame: frame.observation.gripper,  # 0 closed to 1 open
+SIGNALS = {  # of two arms the larger value, the lower height, and the gripper that is open wider
+    "force": lambda frame: max(np.linalg.norm(arm.wrench[:3]) for arm in frame.observations),  # N, estimated
+    "torque": lambda frame: max(np.linalg.norm(arm.wrench[3:]) for arm in frame.observations),  # Nm, likewise
+    "speed": lambda frame: max(np.linalg.norm(arm.twist[:3]) for arm in frame.observations),  # m/s, of the tool
+    "height": lambda frame: min(arm.position[2] for arm in frame.observations),  # m, of the tool above the base
+    "gripper": lambda frame: max(arm.gripper for arm in frame.observations),  # 0 closed to 1 open
 }
 
 
@@ -85,7 +85,7 @@ class Requirement:
         if name in SIGNALS:
             return [float(SIGNALS[name](frame)) for frame in frames]
         which = self._task.subtasks.index(name.removeprefix(PROGRESS))
-        now = [self._task.progress(frame.observation, frame.truth)[which] for frame in frames]
+        now = [self._task.progress(frame.observations, frame.truth)[which] for frame in frames]
         return np.maximum.accumulate(now).astype(float).tolist()
 
 

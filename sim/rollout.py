@@ -71,10 +71,11 @@ class PolicyDriver:
         inputs = [frame.policy_input() for frame in frames]
         batch = {key: np.stack([entry[key] for entry in inputs]) for key in inputs[0]}
         actions = np.asarray(self._policy.act(batch, rows))
-        if actions.shape != (len(rows), ACTION_SIZE):
+        size = ACTION_SIZE * len(frames[0].observations)
+        if actions.shape != (len(rows), size):
             raise SteadyhandError(
                 f"policy '{self.name}' gave actions of shape {actions.shape} for {len(rows)} episodes; "
-                f"allowed: ({len(rows)}, {ACTION_SIZE}), x y z, rot6d, gripper"
+                f"allowed: ({len(rows)}, {size}), x y z, rot6d, gripper of every arm"
             )
         return [Decision(action, self._segment) for action in actions]
 

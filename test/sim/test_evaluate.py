@@ -112,7 +112,7 @@ def test_robustness_is_the_distance_to_violation(world, logs, results):
         force = np.linalg.norm([o.wrench[:3] for o in seen], axis=1)
         speed = np.linalg.norm([o.twist[:3] for o in seen], axis=1)
         height = np.array([o.position[2] for o in seen])
-        grasped = [world.task.progress(frame.observation, frame.truth)[0] for frame in log.frames[:61]]
+        grasped = [world.task.progress(frame.observations, frame.truth)[0] for frame in log.frames[:61]]
         assert list(result.robustness) == list(FORMULAS)
         assert list(result.robustness.values()) == pytest.approx(
             [3 - force.max(), max(grasped) - 1, min(height.min() - 0.1, 2 - speed.max())]
@@ -162,6 +162,7 @@ def test_a_requirement_given_twice_is_refused(tmp_path, capsys):
         (("--policy", "no_such_module:Policy"), "ModuleNotFoundError"),
         (("--policy", "json:Nothing"), "AttributeError"),
         (("--ray-address", "auto"), "--ray-address is for --engine ray"),
+        (("--engine", "ray", "--ray-address", "127.0.0.1:1"), "Ray at '127.0.0.1:1' cannot be reached"),
         (("--videos", "-1"), "--videos is -1"),
         (("--seed", "-1"), "--seed is -1"),
         (("--workers", "0"), "--workers is 0"),
