@@ -12,7 +12,7 @@ FIND_PYTHON = for python in $${PYTHON:-python3.12 $(PYENV)/3.12*/bin/python pyth
 NO_PYTHON = steadyhand: error: no Python 3.12 or newer$${PYTHON:+ in PYTHON=$$PYTHON}; install one (pyenv install 3.12) \
 	or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12
 # A sourced ROS distribution brings its own rclpy and messages.
-EXTRAS := $(if $(ROS_DISTRO),pointcloud,ros,pointcloud),view,dev
+EXTRAS := ray,stl,$(if $(ROS_DISTRO),pointcloud,ros,pointcloud),view,dev
 CPP_SOURCES := CMakeLists.txt $(shell find crisp_control sim/native bench/native -name '*.[ch]pp' -o -name CMakeLists.txt)
 
 .DEFAULT_GOAL := help

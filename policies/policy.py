@@ -8,7 +8,11 @@ import numpy as np
 
 
 class Policy(Protocol):
-    """Decides for a batch of rows; each row is an episode of its own."""
+    """Decides for a batch of rows; each row is an episode of its own.
+
+    What is decided for a row must not depend on the other rows, to the last bit, nor on which rows there are: sums in
+    batches of another shape may differ in theirs, so a network's batches are filled up to one shape.
+    """
 
     name: str
     version: str

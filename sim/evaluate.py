@@ -1,87 +1,60 @@
-"""`steadyhand eval`: how often a policy succeeds on the twin, and why it fails when it does."""
+"""Evaluation: one episode per seed on one of two engines, threads of this process or Ray; same seeds, same results."""
 
-import json
-from collections.abc import Iterable, Sequence
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal, Protocol
 
 from tqdm import tqdm
 
+from steadyhand import __version__
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim.env import DECISION_PERIOD, World
-from steadyhand.sim.evaluation_file import SCHEMA, count_reasons
-from steadyhand.sim.rollout import Driver, EpisodeLog, PolicyDriver, Rollout, ScriptedDriver
-from steadyhand.sim.statistics import Rate
-from steadyhand.sim.video import write_videos
+from steadyhand.sim.env import World
+from steadyhand.sim.evaluation import EpisodeResult, Evaluation, keep_scenes
+from steadyhand.sim.perturbation import perturbed
+from steadyhand.sim.requirements import Requirement, make_requirements
+from steadyhand.sim.rollout import Driver, PolicyDriver, Rollout, ScriptedDriver
 
 FIRST_SEED = 1_000_000  # of evaluations; demonstrations and interventions use other ranges
+Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
-class EvalConfig:
-    """Evaluate a policy on the twin with confidence intervals."""
-
-    output: Path
-    """New folder for eval.json and videos."""
-    policy: str = "scripted"
-    """The word scripted, or a checkpoint (the folder that `steadyhand train` wrote)."""
-    task: str = "peg_insertion"
-    """Task, see `steadyhand tasks`, or one of your own as path/to/my_task.py:MyTask."""
-    robot: str = "fr3"
-    """Robot, see `steadyhand robots`."""
-    episodes: int = 100
-    """How many; same seeds for every policy, so results can be compared in pairs."""
-    workers: int = 2
-    """Threads that simulate; the result does not depend on it."""
-    seed: int = FIRST_SEED
-    """Seed of the first episode; the others count up from it."""
-    videos: int = 2
-    """How many successes and how many failures to film."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Outcome of an evaluation; episodes in the order of their seeds."""
+class Job:
+    """What a process needs to run episodes: it can be sent to another one, and gives the same there."""
 
     robot: str
     task: str
     policy: str
-    version: str
-    requested: int  # episodes asked for; fewer logs if it was stopped
-    logs: list[EpisodeLog]
+    requirements: tuple[str, ...] = ()
+    films: int = 0  # failures and successes whose scenes are kept, each
+    points: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()  # perturbations (axis, value) of seeds
 
     @property
-    def complete(self) -> bool:
-        """False if it was stopped before the last episode."""
-        return len(self.logs) == self.requested
+    def described(self) -> tuple[str, str, str]:
+        """Version of this package, name and version of the policy as this process opens it."""
+        _, driver, _ = open_job(self)
+        return __version__, driver.name, driver.version
 
-    @property
-    def success(self) -> Rate:
-        """Success rate with its Wilson interval."""
-        return Rate.of([log.success for log in self.logs])
 
-    @property
-    def reasons(self) -> dict[str, int]:
-        """How often each reason ended a failed episode, most frequent first."""
-        return count_reasons(self.logs)
+@lru_cache(maxsize=1)
+def open_job(job: Job) -> tuple[World, Driver, list[Requirement]]:
+    """Load what a job names, once per process."""
+    world = World.load(job.robot, job.task)
+    assert world.task is not None
+    return world, make_driver(job.policy), make_requirements(job.requirements, world.task)
 
-    def as_dict(self) -> dict:
-        """Content of eval.json."""
-        rows = [
-            {"seed": log.seed, "success": log.success, "steps": log.steps, "reason": log.reason} for log in self.logs
-        ]
-        return {
-            "schema": SCHEMA,
-            "robot": self.robot,
-            "task": self.task,
-            "policy": self.policy,
-            "version": self.version,
-            "requested": self.requested,
-            "success": self.success.as_dict(),
-            "reasons": self.reasons,
-            "seconds_per_step": DECISION_PERIOD,
-            "episodes": rows,
-        }
+
+def run_job(job: Job, seeds: Sequence[int], workers: int) -> Iterator[EpisodeResult]:
+    """Yield the job's episodes in the order of the seeds, simulated by threads of this process."""
+    world, driver, requirements = open_job(job)
+    values = {seed: dict(point) for seed, point in job.points}
+    vary = (lambda seed: perturbed(world, values[seed])) if values else None
+    return run_local(world, driver, requirements, seeds, workers, vary)
 
 
 def check_counts(**counts: int) -> None:
@@ -108,63 +81,102 @@ def make_driver(policy: str) -> Driver:
     """The driver of a policy given on the command line."""
     if policy == "scripted":
         return ScriptedDriver()
-    if not Path(policy).exists():
+    if Path(policy).exists():
+        from steadyhand.policies.policy import load_policy  # torch takes seconds to import
+
+        return PolicyDriver(load_policy(policy))
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", policy):
+        return PolicyDriver(_plugin(policy))
+    raise SteadyhandError(
+        f"unknown policy '{policy}'; allowed: scripted, the folder of a checkpoint (see `steadyhand train`), "
+        "or module:Class of your own"
+    )
+
+
+def _plugin(policy: str):
+    """Make an object of a user's class; it must be a steadyhand.policies.policy.Policy."""
+    module, name = policy.split(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        made = getattr(importlib.import_module(module), name)()
+    except Exception as error:  # code of others raises anything
+        raise SteadyhandError(f"policy '{policy}' cannot be made: {type(error).__name__}: {error}") from error
+    missing = [part for part in ("reset", "act") if not callable(getattr(made, part, None))]
+    missing += [part for part in ("name", "version") if not isinstance(getattr(made, part, None), str)]
+    if missing:
         raise SteadyhandError(
-            f"unknown policy '{policy}'; allowed: scripted, or the folder of a checkpoint; see `steadyhand train`"
+            f"policy '{policy}' has no {' and no '.join(missing)}; needed: reset and act, and the words name and "
+            "version, see steadyhand.policies.policy.Policy"
         )
-    from steadyhand.policies.policy import load_policy  # torch takes seconds to import
-
-    return PolicyDriver(load_policy(policy))
+    return made
 
 
-def with_progress(logs: Iterable[EpisodeLog], total: int, title: str) -> Iterable[EpisodeLog]:
+class Ended(Protocol):
+    """An episode that has ended."""
+
+    @property
+    def success(self) -> bool:
+        """Whether the task was done."""
+
+
+def with_progress[E: Ended](episodes: Iterable[E], total: int, title: str) -> Iterator[E]:
     """Show a bar with the success rate so far."""
     wins = 0
     with tqdm(total=total, desc=title, unit="episode") as bar:
-        for count, log in enumerate(logs, start=1):
-            wins += log.success
+        for count, episode in enumerate(episodes, start=1):
+            wins += episode.success
             bar.set_postfix(success=f"{wins / count:.2f}", refresh=False)
             bar.update()
-            yield log
+            yield episode
 
 
-def evaluate(world: World, driver: Driver, seeds: Sequence[int], workers: int, title: str = "evaluate") -> Evaluation:
-    """Run one episode per seed. Ctrl-C ends it early: what is finished by then is kept, see Evaluation.complete."""
+def run_local(
+    world: World,
+    driver: Driver,
+    requirements: Sequence[Requirement],
+    seeds: Sequence[int],
+    workers: int,
+    vary: Callable[[int], World] | None = None,
+) -> Iterator[EpisodeResult]:
+    """Yield the episodes in the order of the seeds, simulated by threads of this process."""
+    for log in Rollout(world, driver, workers, vary=vary).run(seeds):
+        yield EpisodeResult.of(log, requirements)
+
+
+def evaluate(
+    world: World, driver: Driver, seeds: Sequence[int], workers: int, title: str = "evaluate", films: int = 0
+) -> Evaluation:
+    """Run one episode per seed in this process; see collect."""
+    return collect(world, driver, run_local(world, driver, (), seeds, workers), len(seeds), title, films)
+
+
+def evaluate_job(
+    job: Job, seeds: Sequence[int], workers: int, engine: Engine = "local", ray_address: str | None = None
+) -> Evaluation:
+    """Run one episode per seed on an engine; see collect."""
+    world, driver, _ = open_job(job)
+    if engine == "ray":
+        from steadyhand.sim.ray_engine import run_ray  # an extra
+
+        results = run_ray(job, seeds, workers, ray_address)
+    else:
+        results = run_job(job, seeds, workers)
+    return collect(world, driver, results, len(seeds), "evaluate", job.films)
+
+
+def collect(
+    world: World, driver: Driver, results: Iterator[EpisodeResult], requested: int, title: str, films: int
+) -> Evaluation:
+    """Gather results as they come. Ctrl-C ends it early: what is finished by then is kept, see Evaluation.complete."""
     assert world.task is not None
-    logs: list[EpisodeLog] = []
+    episodes: list[EpisodeResult] = []
     try:
-        for log in with_progress(Rollout(world, driver, workers).run(seeds), len(seeds), title):
-            logs.append(log)
+        for result in with_progress(keep_scenes(results, films), requested, title):
+            episodes.append(result)
     except KeyboardInterrupt:
-        if not logs:
+        if not episodes:
             raise
-    return Evaluation(world.robot.name, world.task.name, driver.name, driver.version, len(seeds), logs)
-
-
-def save_evaluation(evaluation: Evaluation, world: World, output: Path, videos: int) -> None:
-    """Write eval.json, and film the first failures and successes; passes a Ctrl-C on once all is saved."""
-    (output / "eval.json").write_text(json.dumps(evaluation.as_dict(), indent=1) + "\n")
-    if not evaluation.complete:
-        done = f"{len(evaluation.logs)} of {evaluation.requested} episodes"
-        print(f"stopped after {done}; they are in {output / 'eval.json'}")
-        raise KeyboardInterrupt
-    failures = [log for log in evaluation.logs if not log.success][:videos]
-    successes = [log for log in evaluation.logs if log.success][:videos]
-    named = {f"failure_{log.seed}_{log.reason}": log for log in failures}
-    named |= {f"success_{log.seed}": log for log in successes}
-    write_videos(world, named, output / "videos")
-
-
-def main(config: EvalConfig) -> None:
-    """Evaluate, print the table, write the files."""
-    check_counts(episodes=config.episodes, workers=config.workers)
-    world = World.load(config.robot, config.task)
-    driver = make_driver(config.policy)
-    output = new_folder(config.output)
-    seeds = range(config.seed, config.seed + config.episodes)
-    evaluation = evaluate(world, driver, seeds, config.workers)
-    save_evaluation(evaluation, world, output, config.videos)
-    print(f"{config.task} on {config.robot}, {driver.name}: success {evaluation.success} (Wilson 95 %)")
-    for reason, count in evaluation.reasons.items():
-        print(f"  {reason:<18}{count:>5}")
-    print(f"written: {output / 'eval.json'}, {output / 'videos'}")
+    finally:
+        results.close()  # type: ignore[attr-defined]  # a generator: stops its workers now
+    return Evaluation(world.robot.name, world.task.name, driver.name, driver.version, requested, episodes)

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim.statistics import Rate
 
-SCHEMA = "steadyhand.eval/1"  # of eval.json; the number changes when a reader would misunderstand the file
+SCHEMA = "steadyhand.eval/2"  # of eval.json; the number changes with the fields that it promises
+READABLE = (SCHEMA, "steadyhand.eval/1")  # had seed, success, steps and reason of each episode, and no more
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ def read_evaluations(paths: Sequence[Path]) -> list[EvaluationFile]:
 def read_evaluation(path: Path, name: str) -> EvaluationFile:
     """Read one eval.json."""
     table = _load(path)
-    if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+    if not isinstance(table, dict) or table.get("schema") not in READABLE:
         given = f"schema '{table['schema']}'" if isinstance(table, dict) and "schema" in table else "no schema"
         raise SteadyhandError(
-            f"'{path}' has {given}; allowed: {SCHEMA}, what this version's `steadyhand eval` writes; evaluate again"
+            f"'{path}' has {given}; allowed: {' or '.join(READABLE)}, what `steadyhand eval` writes; evaluate again"
         )
     seconds = _field(path, table, "seconds_per_step", "a positive number", lambda x: _is_number(x) and x > 0)
     episodes = _field(path, table, "episodes", "a list", lambda x: isinstance(x, list))

@@ -1,11 +1,12 @@
 """Many episodes at once: who decides, what is kept of it, and in which order it comes back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import TwinBatch
 from steadyhand.sim.env import ACTION_SIZE, Episode, Frame, World, reference_vector
 
@@ -69,7 +70,14 @@ class PolicyDriver:
         """One batched decision of the policy."""
         inputs = [frame.policy_input() for frame in frames]
         batch = {key: np.stack([entry[key] for entry in inputs]) for key in inputs[0]}
-        return [Decision(action, self._segment) for action in self._policy.act(batch, rows)]
+        actions = np.asarray(self._policy.act(batch, rows))
+        size = ACTION_SIZE * len(frames[0].observations)
+        if actions.shape != (len(rows), size):
+            raise SteadyhandError(
+                f"policy '{self.name}' gave actions of shape {actions.shape} for {len(rows)} episodes; "
+                f"allowed: ({len(rows)}, {size}), x y z, rot6d, gripper of every arm"
+            )
+        return [Decision(action, self._segment) for action in actions]
 
 
 @dataclass
@@ -101,13 +109,31 @@ class EpisodeLog:
 class Rollout:
     """Runs episodes of one world in batches.
 
-    Episodes are assigned to rows in the order of the seeds and decided in lock-step, so the outcome of every episode is
-    the same for any number of workers.
+    Episodes are assigned to rows in the order of the seeds and decided in lock-step. The outcome of every episode is
+    the same for any number of workers, and whichever episodes run beside it: each row has a twin, eyes, an operator
+    and random numbers of its own, and a policy has to decide for a row by what that row saw alone, to the last bit
+    (steadyhand.policies.policy.Policy). So a list of seeds may also be cut into several rollouts.
     """
 
-    def __init__(self, world: World, driver: Driver, workers: int = 2, time_limit: float | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        driver: Driver,
+        workers: int = 2,
+        time_limit: float | None = None,
+        vary: Callable[[int], World] | None = None,
+    ) -> None:
+        """Prepare to run.
+
+        Args:
+            world: Of all episodes.
+            driver: Decides.
+            workers: Threads that simulate.
+            time_limit: Of an episode, s; None: the task's.
+            vary: Makes a world of its own for a seed, with the same robots and task.
+        """
         self._world, self._driver, self._workers = world, driver, workers
-        self._time_limit = time_limit
+        self._time_limit, self._vary = time_limit, vary
 
     def run(self, seeds: Sequence[int]) -> Iterator[EpisodeLog]:
         """Yield the episodes in the order of their seeds, each as soon as it and all before it are done."""
@@ -120,7 +146,11 @@ class Rollout:
         while waiting or active:
             for row in range(len(episodes)):
                 if row not in active and waiting:
-                    active[row] = self._begin(row, episodes[row], *waiting.pop())
+                    order, seed = waiting.pop()
+                    if self._vary is not None:
+                        episodes[row] = Episode(self._vary(seed))
+                        batch = TwinBatch([episode.twin for episode in episodes], self._workers)
+                    active[row] = order, self._begin(row, episodes[row], seed)
             for row in self._advance(episodes, batch, active):
                 order, log = active.pop(row)
                 finished[order] = log
@@ -128,12 +158,12 @@ class Rollout:
                 yield finished.pop(following)
                 following += 1
 
-    def _begin(self, row: int, episode: Episode, order: int, seed: int) -> tuple[int, EpisodeLog]:
+    def _begin(self, row: int, episode: Episode, seed: int) -> EpisodeLog:
         episode.reset(seed)
         if self._time_limit is not None:
             episode.time_limit = self._time_limit
         self._driver.begin(row, episode)
-        return order, EpisodeLog(seed, instruction=episode.instruction, conditions=episode.conditions)
+        return EpisodeLog(seed, instruction=episode.instruction, conditions=episode.conditions)
 
     def _advance(self, episodes: list[Episode], batch: TwinBatch, active: dict) -> list[int]:
         """One decision period for all active rows; returns the rows that ended."""

@@ -3,18 +3,26 @@
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import numpy as np
 
 from steadyhand.sim.env import DECISION_PERIOD, World
 from steadyhand.sim.render import Renderer
-from steadyhand.sim.rollout import EpisodeLog
 
 SIZE = (480, 360)  # width, height of one view
 
 
-def write_videos(world: World, episodes: Mapping[str, EpisodeLog], folder: Path) -> list[Path]:
+class Scenes(Protocol):
+    """An episode that can be filmed."""
+
+    @property
+    def scenes(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """qpos and mocap at each decision."""
+
+
+def write_videos(world: World, episodes: Mapping[str, Scenes], folder: Path) -> list[Path]:
     """Film episodes as folder/NAME.mp4 (H.264), the front and every wrist camera side by side, in real time."""
     if not episodes:
         return []

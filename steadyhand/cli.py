@@ -37,7 +37,7 @@ COMMANDS = {
     "record": Command("steadyhand.data_collection.node", "record episodes as a LeRobot dataset"),
     "policy": Command("steadyhand.policies.node", "let a policy drive the robot"),
     "train": Command("steadyhand.policies.train_config", "train a policy on a dataset"),
-    "eval": Command("steadyhand.sim.evaluate", "measure a policy on the twin, with confidence intervals"),
+    "eval": Command("steadyhand.evaluate", "measure a policy on the twin, with confidence intervals"),
     "compare": Command("steadyhand.compare", "tell policies apart by their evaluations, or plan how to"),
     "improve": Command("steadyhand.improve", "interventions, retraining, evaluation: one round"),
     "bench": Command("steadyhand.bench.run", "measure speed on this machine"),
@@ -47,7 +47,7 @@ COMMANDS = {
 }
 
 # Top-level modules that are optional, and the extra of pyproject.toml that brings them.
-EXTRAS = {"rclpy": "ros", "open3d": "pointcloud", "viser": "view"} | dict.fromkeys(
+EXTRAS = {"rclpy": "ros", "open3d": "pointcloud", "viser": "view", "ray": "ray", "rtamt": "stl"} | dict.fromkeys(
     (
         "std_msgs",
         "rosgraph_msgs",

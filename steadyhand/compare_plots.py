@@ -24,7 +24,7 @@ def gain_name(comparison: Comparison) -> str:
     return f"{comparison.second.name}\nover {comparison.first.name}"
 
 
-def _named_rows(axes: Axes, names: Sequence[str]) -> None:
+def named_rows(axes: Axes, names: Sequence[str]) -> None:
     """Rows from the top, with their names on the left."""
     axes.set(ylim=(0.6 - len(names), 0.6), yticks=-np.arange(len(names)), yticklabels=names)
     axes.grid(axis="y", visible=False)
@@ -42,7 +42,7 @@ def rates(evaluations: Sequence[EvaluationFile]) -> str:
             rate = evaluation.success
             interval(axes, -number, [100 * x for x in (rate.p, rate.lo, rate.hi)], colour(number), "{:.1f}")
         axes.set(xlim=(0, 100), xlabel="success rate, % (Wilson 95 %)")
-        _named_rows(axes, [evaluation.name for evaluation in evaluations])
+        named_rows(axes, [evaluation.name for evaluation in evaluations])
         return to_svg(figure, "rates")
 
 
@@ -60,7 +60,7 @@ def gains(comparisons: Sequence[Comparison]) -> str:
         axes.plot([], [], color=LIGHT["improved"], lw=9, alpha=0.35, label="at the end")
         axes.axvline(0, color=LIGHT["muted"], lw=1)
         axes.set(xlabel="gain, percentage points (95 % intervals)", xmargin=0.08)
-        _named_rows(axes, [gain_name(comparison) for comparison in comparisons])
+        named_rows(axes, [gain_name(comparison) for comparison in comparisons])
         figure.legend(loc="outside upper right", ncols=2)
         return to_svg(figure, "gains")
 
@@ -123,6 +123,6 @@ def reasons(evaluations: Sequence[EvaluationFile]) -> str | None:
             bars = axes.barh(where, shares, height=0.9 * height, color=colour(number), label=evaluation.name)
             axes.bar_label(bars, labels=[str(count) for count in counts], padding=3)
         axes.set(xlabel="% of the policy's episodes (labels: how many)", xmargin=0.1)
-        _named_rows(axes, [name.replace("_", " ") for name in names])
+        named_rows(axes, [name.replace("_", " ") for name in names])
         figure.legend(loc="outside upper left", ncols=min(3, len(evaluations)), handlelength=0.8)
         return to_svg(figure, "reasons")

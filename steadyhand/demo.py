@@ -18,11 +18,12 @@ from steadyhand import __version__
 from steadyhand.data_collection.collect import open_writer, write_episodes
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.errors import SteadyhandError
+from steadyhand.evaluate import save_evaluation
 from steadyhand.improve import film_interventions, supervise
 from steadyhand.report import write_report
 from steadyhand.sim.env import World
-from steadyhand.sim.evaluate import PolicyDriver, check_counts, evaluate, new_folder, save_evaluation, with_progress
-from steadyhand.sim.rollout import Rollout, ScriptedDriver
+from steadyhand.sim.evaluate import check_counts, evaluate, new_folder, with_progress
+from steadyhand.sim.rollout import PolicyDriver, Rollout, ScriptedDriver
 from steadyhand.sim.statistics import PairedGain
 from steadyhand.sim.video import write_videos
 
@@ -124,10 +125,11 @@ class Demo:
         folder = new_folder(self.fresh(f"eval_{name}"))
         seeds = self.seeds(EVALUATION_SEEDS, self.config.episodes)
         driver = PolicyDriver(self.load(name))
-        evaluation = evaluate(self.world, driver, seeds, self.config.workers, f"evaluate {name}")
-        save_evaluation(evaluation, self.world, folder, videos=1)
+        evaluation = evaluate(self.world, driver, seeds, self.config.workers, f"evaluate {name}", films=1)
+        save_evaluation(evaluation, self.world, folder)
         print(f"{name}: success {evaluation.success} (Wilson 95 %)")
-        return {"success": evaluation.success.as_dict(), "outcomes": [log.success for log in evaluation.logs]}
+        outcomes = [episode.success for episode in evaluation.episodes]
+        return {"success": evaluation.success.as_dict(), "outcomes": outcomes}
 
     def intervene(self) -> dict:
         """Supervised episodes of the first policy into interventions/."""

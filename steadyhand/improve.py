@@ -11,8 +11,9 @@ from steadyhand.data_collection.intervention import RULES, SupervisedDriver
 from steadyhand.data_collection.labels import human_mask
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.errors import SteadyhandError
+from steadyhand.evaluate import save_evaluation
 from steadyhand.sim.env import World
-from steadyhand.sim.evaluate import FIRST_SEED, check_counts, evaluate, new_folder, save_evaluation, with_progress
+from steadyhand.sim.evaluate import FIRST_SEED, check_counts, evaluate, new_folder, with_progress
 from steadyhand.sim.rollout import EpisodeLog, PolicyDriver, Rollout
 from steadyhand.sim.statistics import PairedGain
 from steadyhand.sim.video import write_videos
@@ -139,9 +140,9 @@ def _run(config: ImproveConfig, world: World, policy, output: Path) -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + config.eval_episodes)
     outcomes = {}
     for name, checkpoint in (("before", config.policy), ("after", result.checkpoint)):
-        evaluation = evaluate(world, PolicyDriver(load_policy(checkpoint)), seeds, config.workers, name)
-        save_evaluation(evaluation, world, new_folder(output / f"eval_{name}"), videos=1)
-        outcomes[name] = [log.success for log in evaluation.logs]
+        evaluation = evaluate(world, PolicyDriver(load_policy(checkpoint)), seeds, config.workers, name, films=1)
+        save_evaluation(evaluation, world, new_folder(output / f"eval_{name}"))
+        outcomes[name] = [episode.success for episode in evaluation.episodes]
         print(f"{name}: success {evaluation.success} (Wilson 95 %)")
     gain = PairedGain.of(outcomes["before"], outcomes["after"])
     print(f"gain {gain.difference:+.3f} [{gain.lo:+.3f}, {gain.hi:+.3f}] (paired bootstrap 95 %)")

@@ -5,6 +5,7 @@ import csv
 import io
 import itertools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,8 +147,16 @@ def films(folder: Path) -> dict[str, list[Path]]:
 
 
 def load_videos(folder: Path) -> tuple[dict[str, list[Video]], list[str]]:
-    """Load the films that fit into the page, the most telling first; also name those that do not."""
-    lists = films(folder)
+    """Load the films of a demo that fit into the page; also name those that do not."""
+    videos, left_out = embed(films(folder))
+    return videos, [str(path.relative_to(folder)) for path in left_out]
+
+
+def embed(lists: Mapping[str, Sequence[Path]]) -> tuple[dict[str, list[Video]], list[Path]]:
+    """Load films by the place they have in a page, the first of each place first, until VIDEO_BUDGET is used up.
+
+    Returns the films by place, and those that were left out.
+    """
     order = sorted(
         ((rank, place, path) for place, paths in lists.items() for rank, path in enumerate(paths)),
         key=lambda entry: (entry[0], list(lists).index(entry[1])),
@@ -159,7 +168,7 @@ def load_videos(folder: Path) -> tuple[dict[str, list[Video]], list[str]]:
             room -= size
             chosen.add(path)
         else:
-            left_out.append(str(path.relative_to(folder)))
+            left_out.append(path)
     return {place: [_video(path) for path in paths if path in chosen] for place, paths in lists.items()}, left_out
 
 

@@ -12,10 +12,10 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import steadyhand.sim.gym
+from steadyhand import evaluate
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim import evaluate
+from steadyhand.evaluate import EvalConfig
 from steadyhand.sim.env import World
-from steadyhand.sim.evaluate import EvalConfig
 from steadyhand.sim.gym.environment import DRAWN_SEEDS
 from steadyhand.sim.gym.options import OBSERVATIONS, PRIVILEGED
 from steadyhand.sim.point_cloud import CloudSpec, capture
