@@ -18,7 +18,7 @@ from steadyhand.sim.statistics import Rate
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """What is kept of one episode. Forces are estimates of the momentum observer, at the decisions (10 Hz)."""
+    """What is kept of one episode. Forces are what the arm itself knows: a sensor's, or the momentum observer's."""
 
     seed: int
     success: bool
@@ -27,8 +27,8 @@ class EpisodeResult:
     instruction: str
     conditions: dict[str, float | str]
     progress: dict[str, float]  # the furthest that each sub-task came, 0 to 1
-    force_max: float  # N, external force at the tool
-    force_mean: float  # N
+    force_max: float  # N, external force at the tool, of all ticks
+    force_mean: float  # N, at the decisions
     jerk_rms: float  # m/s^3, of the tool
     robustness: dict[str, float]  # by requirement
     scenes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list, compare=False)  # to film it
@@ -40,7 +40,7 @@ class EpisodeResult:
         force = np.linalg.norm(wrenches[:, :, :3], axis=2).max(axis=1)  # of two arms the larger
         return EpisodeResult(
             log.seed, log.success, log.reason, log.steps, log.instruction, log.conditions, log.progress,
-            float(force.max()), float(force.mean()), jerk_rms(log.frames),
+            log.force_peak, float(force.mean()), jerk_rms(log.frames),
             dict(robustnesses(requirements, log.frames)), log.scenes,
         )  # fmt: skip
 

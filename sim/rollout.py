@@ -91,6 +91,7 @@ class EpisodeLog:
     instruction: str = ""
     conditions: dict[str, float | str] = field(default_factory=dict)  # drawn for it, see Task.ranges
     progress: dict[str, float] = field(default_factory=dict)  # the furthest that each sub-task came, 0 to 1
+    force_peak: float = 0.0  # N, largest external force at a tool at any tick, as the arm knows it
     frames: list[Frame] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     applied: list[np.ndarray] = field(default_factory=list)  # (10,) an arm: tracked at the period's end
@@ -191,5 +192,6 @@ class Rollout:
         log.success, log.reason = outcome
         log.steps = episode.steps
         log.progress = dict(zip(episode.task.subtasks, map(float, episode.progress), strict=True))
+        log.force_peak = max(arm.force_peak for arm in seen)
         log.counters = seen[0].status.counters
         return True

@@ -56,8 +56,8 @@ def contact_sentence(episodes: Sequence[EpisodeResult]) -> str:
     return (
         f"{above[0]} of {len(episodes)} episodes had more than {QUASI_STATIC:.0f} N at the tool, {above[1]} more than "
         f"{TRANSIENT:.0f} N: what hands and fingers may bear when clamped, and when struck (ISO/TS 15066:2016, table "
-        "A.2). An indication, no certification: forces are the observer's estimates at the decisions, ten a second, "
-        "shorter peaks are not seen, and pressure is not measured"
+        "A.2). An indication, no certification: forces are what the arm knows, a thousand times a second (a sensor, or "
+        "the momentum observer, which smooths short peaks), and pressure is not measured"
     )
 
 

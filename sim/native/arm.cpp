@@ -49,6 +49,7 @@ void Arm::reset(const mjData& data, double gripper, std::uint64_t seed) noexcept
   command_ = {};
   command_.gripper = gripper;
   requested_ = command_;
+  force_peak_ = 0.0;
   pending_count_ = 0;
   read_joints(data);
   // A real arm is held by its firmware before the controller starts: it measures its own weight.
@@ -111,6 +112,7 @@ void Arm::control(mjData& data, double now, double dt) noexcept {
   state_ = sensed_;
   state_.time = now;
   const JointVector& tau = senses_.act(controller_->update(state_, command_.references, dt));
+  force_peak_ = std::max(force_peak_, controller_->wrench().head<3>().norm());
   for (int i = 0; i < arm_.n(); ++i) data.ctrl[joints_[i].actuator] = tau[i];
   if (gripper_actuator_ >= 0 && std::isfinite(command_.gripper)) {  // otherwise the last opening stays
     data.ctrl[gripper_actuator_] = std::clamp(command_.gripper, 0.0, 1.0) * gripper_range_;
@@ -127,6 +129,7 @@ Observation Arm::describe(const mjData& data, const ArmTerms& terms) const noexc
   out.T_base_ee = terms.T_base_ee;
   out.twist = terms.J_base_ee * state_.dq;
   out.wrench = controller_->wrench();
+  out.force_peak = force_peak_;
   out.gripper = gripper_q_ < 0 ? 0.0 : std::clamp(data.qpos[gripper_q_] / gripper_range_, 0.0, 1.0);
   out.T_base_reference = controller_->tracked();
   out.status = controller_->status();

@@ -27,8 +27,9 @@ struct Observation {
   crisp_control::Pose T_base_ee;
   crisp_control::Vector6 twist = crisp_control::Vector6::Zero();   ///< of the tool, base axes, m/s rad/s
   crisp_control::Vector6 wrench = crisp_control::Vector6::Zero();  ///< acting on the tool, base axes, N Nm
-  double gripper = 0.0;                                            ///< measured opening, 0 closed .. 1 open
-  crisp_control::Pose T_base_reference;                            ///< what the controller steers to now
+  double force_peak = 0.0;               ///< N, largest force of the wrench at any tick since the reset
+  double gripper = 0.0;                  ///< measured opening, 0 closed .. 1 open
+  crisp_control::Pose T_base_reference;  ///< what the controller steers to now
   crisp_control::ControllerStatus status;
 };
 
@@ -86,8 +87,9 @@ class Arm {
   Senses senses_;
   std::array<Address, crisp_control::kMaxJoints> joints_{};
   int gripper_actuator_ = -1, gripper_q_ = -1;
-  double gripper_range_ = 1.0;                  // m, opening of one finger
-  int force_ = -1, torque_ = -1, site_ = -1;    // addresses of the sensor's data, its site
+  double gripper_range_ = 1.0;                // m, opening of one finger
+  int force_ = -1, torque_ = -1, site_ = -1;  // addresses of the sensor's data, its site
+  double force_peak_ = 0.0;
   crisp_control::ArmState sensed_, state_;      // the newest measurement; that of the last update
   Command requested_, command_;                 // asked for last; what acts
   std::array<Pending, kMaxPending> pending_{};  // a ring

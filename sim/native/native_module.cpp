@@ -93,6 +93,7 @@ void bind_observation(nb::module_& m) {
       .def_prop_ro("quaternion", [](const Observation& o) { return Vector4(o.T_base_ee.orientation.coeffs()); })
       .def_ro("twist", &Observation::twist)
       .def_ro("wrench", &Observation::wrench, "Estimated external wrench on the tool, base axes, N and Nm.")
+      .def_ro("force_peak", &Observation::force_peak, "Largest force of the wrench at any tick since the reset, N.")
       .def_ro("gripper", &Observation::gripper, "0 closed .. 1 open, measured.")
       .def_prop_ro("reference_position", [](const Observation& o) { return o.T_base_reference.position; })
       .def_prop_ro("reference_quaternion",

@@ -285,3 +285,18 @@ def test_a_batch_keeps_its_twins_alive(bare):
     batch.step(200)
     assert watched.time == pytest.approx(0.2)
     assert watched.observe().position[2] == pytest.approx(heights[0], abs=0.002)
+
+
+def test_the_force_peak_is_that_of_all_ticks_since_the_reset(bare):
+    twin = at_home(bare)
+    peaks = []
+    for tick in range(300):
+        twin.apply_wrench(HAND, np.array([0, 0, 25.0 if 100 <= tick < 180 else 0, 0, 0, 0]))
+        twin.step(1)
+        seen = twin.observe()
+        peaks.append(np.linalg.norm(seen.wrench[:3]))
+    assert seen.force_peak == pytest.approx(max(peaks), abs=1e-12)
+    assert seen.force_peak > 5.0
+    assert peaks[-1] < 0.8 * seen.force_peak
+    twin.reset(bare.home)
+    assert twin.observe().force_peak == 0.0
