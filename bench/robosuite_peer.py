@@ -37,8 +37,8 @@ METHOD = {
     "env_step_us: the whole env.step without cameras",
     "ours": "cartesian_impedance with safety chain and observer at every step, a request from Python every 50 ms; "
     "ours_operational_space: with robosuite's law and stiffness instead",
-    "same MJCF": "compiled without what is only seen (discardvisual; ours_with_visuals: with it); motors get the names "
-    "of their joints; the drives of the fingers hold the middle, where theirs are held",
+    "same MJCF": "motors get the names of their joints; the drives of the fingers hold the middle, where theirs are held; "
+    "ours_without_visuals: compiled without what is only seen (discardvisual)",
 }
 
 
@@ -111,7 +111,7 @@ class Ours:
     described: dict
 
     @staticmethod
-    def load(mjcf: Path, described: dict, visuals: bool = False, operational_space: bool = False) -> "Ours":
+    def load(mjcf: Path, described: dict, visuals: bool = True, operational_space: bool = False) -> "Ours":
         """The arm's model comes from the same file."""
         file = mjcf.with_suffix(".yaml")
         file.write_text(json.dumps({"mjcf": mjcf.name, "tool_frame": TOOL, "q_home": described["qpos"][:7]}))
@@ -188,7 +188,7 @@ def compare(name: str) -> dict:
             sides: dict[str, Theirs | Ours] = {
                 "theirs": theirs,
                 "ours": Ours.load(mjcf, described),
-                "ours_with_visuals": Ours.load(mjcf, described, visuals=True),
+                "ours_without_visuals": Ours.load(mjcf, described, visuals=False),
                 "ours_operational_space": Ours.load(mjcf, described, operational_space=True),
             }
             rounds = [

@@ -104,7 +104,7 @@ def test_both_sides_run_the_same_scene(monkeypatch):
         assert ratio == pytest.approx(row["theirs"]["loop_us"] / row["ours"]["loop_us"])
         assert (row["robosuite"], row["timestep"]) == ("1.5.2", 0.002)
         assert row["ours"]["contacts"] == pytest.approx(row["theirs"]["contacts"], rel=0.2)
-        for side in ("theirs", "ours", "ours_with_visuals", "ours_operational_space"):
+        for side in ("theirs", "ours", "ours_without_visuals", "ours_operational_space"):
             assert row[side]["tool_path_m"] > 0.003
 
 
