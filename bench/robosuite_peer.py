@@ -37,8 +37,8 @@ METHOD = {
     "env_step_us: the whole env.step without cameras",
     "ours": "cartesian_impedance with safety chain and observer at every step, a request from Python every 50 ms; "
     "ours_operational_space: with robosuite's law and stiffness instead",
-    "same MJCF": "motors get the names of their joints; the drives of the fingers hold the middle, where theirs are held; "
-    "ours_without_visuals: compiled without what is only seen (discardvisual)",
+    "same MJCF": "motors get the names of their joints; the drives of the fingers hold the middle, where theirs are "
+    "held; ours_without_visuals: compiled without what is only seen (discardvisual)",
 }
 
 
