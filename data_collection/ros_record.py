@@ -45,14 +45,17 @@ class FrameSource:
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
         self._begun = float("inf")
         self.seed: int | None = None
+        self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
         self.dropped, self.reason = 0, ""
-        self._frames, self._log = Frames(robot, robot.arm()), node.get_logger()
+        self._frames: Frames | None = None  # until the robot has said what its base frame is called
+        self._log = node.get_logger()
         ros.subscription(node, "target_pose", self._on_target)
         ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper)
         ros.subscription(node, "controller_status", self._on_status)
+        ros.subscription(node, "task/instruction", self._on_instruction)
 
     def _on_target(self, message: ros.PoseStamped) -> None:
-        if ros_messages.get_stamp(message) < self._begun:
+        if self._frames is None or ros_messages.get_stamp(message) < self._begun:
             return
         try:
             pose = self._frames[message.header.frame_id].pose(*ros_messages.pose_arrays(message))
@@ -69,6 +72,9 @@ class FrameSource:
         seed = ros_messages.diagnostics_values(message).get("seed")  # a real arm has none
         self.seed = int(seed) if seed is not None else None
 
+    def _on_instruction(self, message: ros.String) -> None:
+        self.instruction = message.data
+
     def columns(self) -> dict[str, dict]:
         """Features of the dataset, from what the topics carry.
 
@@ -77,6 +83,8 @@ class FrameSource:
         """
         observation = self._buffer.now()[1]
         sizes = {name: observation[f"observation.images.{name}"].shape[:2] for name in self._cameras}
+        prefix = self._buffer.frame_prefix(self._robot.base_frame)
+        self._frames = Frames(self._robot, self._robot.arm(), prefix)
         names = ()
         if self._environment:
             names = tuple(self._buffer.message("task/environment_state", ros.now()).name)

@@ -119,7 +119,8 @@ class PolicyNode:
     def _request(self, action: np.ndarray, stamp: float) -> None:
         """Publish an action (10,) with the stamp of the observation it was decided from."""
         self._gripper_command.publish(ros_messages.numbers([float(np.clip(action[9], 0.0, 1.0))]))
-        pose = ros_messages.pose(action[:3], quat_from_rot6d(action[3:9]), stamp, self._frame)
+        frame = self._buffer.frame_prefix(self._frame) + self._frame
+        pose = ros_messages.pose(action[:3], quat_from_rot6d(action[3:9]), stamp, frame)
         self._target.publish(pose)
         self.decisions += 1
 

@@ -4,7 +4,6 @@ Three threads: the C++ loop (physics and control, 1 kHz), the spinning thread (t
 thread, which draws camera images. None of them waits for another.
 """
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
 from steadyhand.sim.export import export_twin
 from steadyhand.sim.meshes import parse_packages
-from steadyhand.sim.realtime import Instant, RealtimeWorld
+from steadyhand.sim.realtime import RealtimeArm, RealtimeWorld
 from steadyhand.sim.robot import load_robot
+from steadyhand.sim.ros_arm import ArmTopics
 from steadyhand.sim.ros_cameras import Cameras
 from steadyhand.sim.ros_frames import NO_TF, FrameTopics
-from steadyhand.sim.ros_references import ReferenceTopics
+from steadyhand.sim.ros_task import TaskTopics
 from steadyhand.sim.tasks import task_names
 from steadyhand.sim.tasks.own import is_own
 
@@ -27,7 +27,6 @@ STATUS_PERIOD = 0.1  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
 FRAMES_PERIOD = 0.02  # s
 SPEEDS = (0.1, 10.0)
-LEVELS = {"TRACK": 0, "HOLD": 1, "DAMP": 2, "REFLEX": 2}  # of diagnostic_msgs: ok, warning, error
 
 
 @dataclass
@@ -45,9 +44,10 @@ class TwinConfig:
     controller: str = "cartesian_impedance"
     """cartesian_impedance, cartesian_admittance, joint_impedance, gravity_compensation or torque_feedback."""
     namespace: str = ""
-    """Namespace of all topics and services, for several robots in one ROS domain."""
-    cameras: str = "front,wrist"
-    """Cameras to publish, separated by commas; "none" for none."""
+    """Namespace of all topics and services, for several robots in one ROS domain. Below it are those of the two arms of
+    a task that takes two: left and right."""
+    cameras: str | None = None
+    """Cameras to publish, separated by commas; "none" for none. Left out: front and every wrist."""
     camera_rate: float = 15.0
     """Images per simulated second of each camera."""
     width: int = 640
@@ -69,17 +69,15 @@ class TwinConfig:
 
 
 class TwinNode:
-    """Topics and services of one twin."""
+    """Topics and services of one twin; those of two arms on nodes of their own, in namespaces below."""
 
     def __init__(self, node: ros.Node, world: RealtimeWorld, rate: float) -> None:
         """Advertise everything; works once the node spins."""
         self._node, self._world = node, world
-        self._states_published = 0
-        self._publish_state = _StatePublisher(node, world)
         self._clock = ros.publisher(node, "/clock")
-        self._status = ros.publisher(node, "controller_status")
         self._diagnostics = ros.publisher(node, "/diagnostics")
-        self._references = ReferenceTopics(node, world)
+        self._arms = [ArmTopics(_node_of(arm, node), world, arm) for arm in world.arms]
+        self._task = TaskTopics(node, world)
         ros.service(node, "reset", self._on_reset)
         ros.service(node, "pause", self._on_pause)
         node.create_timer(1.0 / (rate * world.speed), self._on_state)
@@ -87,16 +85,19 @@ class TwinNode:
         node.create_timer(STATUS_PERIOD, self._on_status)
         node.create_timer(DIAGNOSTICS_PERIOD, self._on_diagnostics)
         self.instant = world.advance()
-        self._frames = FrameTopics(node, world.world.model, world.world.robot, self.instant)
-        if not self._frames.available:
+        self._frames = [arm.frames for arm in self._arms]
+        if len(self._arms) > 1:  # a viewer listens to one topic: here is everything together
+            self._frames.append(FrameTopics(node, world.world, world.world.arms, self.instant))
+        if not self._frames[0].available:
             node.get_logger().info(NO_TF)
         self._framed = 0.0  # stamp of the last frames: listeners complain about one that comes twice
-        self._mode = ""
 
     def _on_reset(self, _request, response):
         try:
             self._world.reset()
-            self._references.reset()
+            for arm in self._arms:
+                arm.references.reset()
+            self._task.begin()
             response.success, response.message = True, f"episode of seed {self._world.seed}"
         except SteadyhandError as error:
             response.success, response.message = False, str(error)
@@ -113,80 +114,40 @@ class TwinNode:
             return
         self.instant = instant
         self._clock.publish(ros_messages.clock(instant.observation.time))
-        self._publish_state(instant)
-        self._states_published += 1
-        if instant.observation.status.mode.name != self._mode:
-            self._mode = instant.observation.status.mode.name
-            self._on_status()
+        for arm in self._arms:
+            arm.publish(instant)
+        self._task.publish(instant)
 
     def _on_frames(self) -> None:
         if self.instant.observation.time > self._framed:
             self._framed = self.instant.observation.time
-            self._frames.publish(self.instant)
-
-    def _describe(self):
-        observation = self.instant.observation
-        status = observation.status
-        counts = self._references.counts
-        values = {
-            "controller": self._world.controller,
-            "reference_age": f"{status.reference_age:.3f}" if math.isfinite(status.reference_age) else "none yet",
-            "tank_energy": f"{status.tank_energy:.4f}",
-            "seed": self._world.seed,
-            "speed": self._world.speed,
-            "states_published": self._states_published,
-        }
-        loop = self._world.statistics()
-        loop["loop_ticks"] = loop.pop("ticks")  # the controller counts its own, from the reset
-        values |= status.counters | counts | loop
-        name = f"{self._node.get_fully_qualified_name()}: controller"
-        level = max(LEVELS[status.mode.name], 1 if counts["several_publishers"] else 0)
-        return ros_messages.diagnostics(name, level, status.mode.name.lower(), values, observation.time)
+            for frames in self._frames:
+                frames.publish(self.instant)
 
     def _on_status(self) -> None:
-        self._status.publish(self._describe())
+        for arm in self._arms:
+            arm.publish_status(self.instant)
 
     def _on_diagnostics(self) -> None:
-        self._references.guard()
+        for arm in self._arms:
+            arm.references.guard()
         if self._world.speed != 1.0 and self._node.count_publishers("/clock") > 1:
             self._node.get_logger().warning(
                 "another node publishes /clock too: a ROS domain can have one such time only"
             )
-        self._diagnostics.publish(self._describe())
+        message, *others = [arm.describe(self.instant) for arm in self._arms]
+        message.status = [status for one in (message, *others) for status in one.status]
+        self._diagnostics.publish(message)
 
 
-class _StatePublisher:
-    """Turns an instant into the state topics, all with its stamp."""
-
-    def __init__(self, node: ros.Node, world: RealtimeWorld) -> None:
-        self._world, self._robot, task = world, world.world.robot, world.world.task
-        self._names = task.environment_names if task else ()
-        names = ["joint_states", "current_pose", "current_twist", "external_wrench", "external_torques"]
-        names += ["reference_pose", "gripper/joint_states"]
-        names += ["task/environment_state", "task/truth", "task/success"] if task else []
-        self._out = {name: ros.publisher(node, name) for name in names}
-        self._success: bool | None = None
-
-    def __call__(self, instant: Instant) -> None:
-        o, robot, out, m = instant.observation, self._robot, self._out, ros_messages
-        stamp, frame = o.time, robot.base_frame
-        out["joint_states"].publish(m.joints(robot.joints, o.q, stamp, o.dq, o.tau))
-        out["current_pose"].publish(m.pose(o.position, o.quaternion, stamp, frame))
-        out["current_twist"].publish(m.twist(o.twist, stamp, frame))
-        out["external_wrench"].publish(m.wrench(o.wrench, stamp, frame))
-        out["external_torques"].publish(m.joints(robot.joints, [], stamp, effort=o.tau_ext))
-        out["reference_pose"].publish(m.pose(o.reference_position, o.reference_quaternion, stamp, frame))
-        out["gripper/joint_states"].publish(m.joints(["gripper"], [o.gripper], stamp))  # 0 closed .. 1 open
-        view = self._world.look(instant)
-        if view is not None:
-            out["task/environment_state"].publish(m.joints(self._names, view.seen, stamp))
-            out["task/truth"].publish(m.joints(self._names, view.truth, stamp))
-            if view.success != self._success:
-                self._success = view.success
-                out["task/success"].publish(m.flag(view.success))
+def _node_of(arm: RealtimeArm, node: ros.Node) -> ros.Node:
+    """A single arm's topics are on the twin's own node."""
+    return ros.below(node, arm.mounted.mount.name) if arm.mounted.mount.name else node
 
 
-def _split(text: str) -> list[str]:
+def _camera_names(text: str | None, world: World) -> list[str]:
+    if text is None:
+        return ["front", *(f"{arm.mount.prefix}wrist" for arm in world.arms)]
     return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -210,8 +171,6 @@ def _load(config: TwinConfig) -> tuple[World, str]:
     if task is None:
         task = "peg_insertion" if robot.gripper else "none"
     world = World.build(robot, None if task == "none" else task)
-    if len(world.arms) > 1:
-        raise SteadyhandError(f"task '{task}' moves {len(world.arms)} arms; the topics are those of one, see --task")
     for note in world.robot.notes:
         print(f"{world.robot.name}: {note}")
     return world, task
@@ -224,7 +183,7 @@ def main(config: TwinConfig) -> int:
     if config.export is not None:
         print(f"written: {', '.join(map(str, export_twin(world, config.export)))}")
         return 0
-    cameras = Cameras(world.model, _split(config.cameras), config.width, config.height)
+    cameras = Cameras(world.model, _camera_names(config.cameras, world), config.width, config.height)
     realtime = RealtimeWorld(world, config.seed, config.controller, config.speed)
     realtime.start()
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from steadyhand.crisp_control._core import References
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Observation, RealtimeTwin
-from steadyhand.sim.env import World
+from steadyhand.sim.env import MountedArm, World
 from steadyhand.sim.tasks import draw
 
 log = logging.getLogger(__name__)
@@ -60,14 +60,51 @@ class TaskView:
     success: bool  # reached at any time since the reset
 
 
+class RealtimeArm:
+    """One arm of a ``RealtimeWorld``: what it is, what it measures, and what is asked of it."""
+
+    def __init__(self, world: "RealtimeWorld", index: int) -> None:
+        """The arm with this index in the world."""
+        self._world, self._index = world, index
+        self.controller = world.controller
+        self.references = References()
+        """What is asked of the controller; ``send`` hands it over. Its numbering tells what is new."""
+
+    @property
+    def mounted(self) -> MountedArm:
+        """Its robot and its place; its prefix is that of its frames."""
+        return self._world.world.arms[self._index]
+
+    @property
+    def base_frame(self) -> str:
+        """What its base frame is called in messages."""
+        return self.mounted.mount.prefix + self.mounted.robot.base_frame
+
+    def observation(self, instant: Instant) -> Observation:
+        """Of this arm."""
+        return instant.observations[self._index]
+
+    def now(self) -> float:
+        """The time of the loop's stamps, s."""
+        return self._world.now()
+
+    def send(self, gripper: float) -> None:
+        """Hand over ``references`` (stamps as of ``now``) and an opening 0..1; only what is new in them asks again."""
+        self._world.hand_over(self.references, gripper, self._index)
+
+    def forget(self) -> None:
+        """Ask for nothing any more."""
+        self.references = References()
+        self.send(1.0)
+
+
 class RealtimeWorld:
     """A world whose twin runs in real time. Call it from one thread, which never delays the loop."""
 
     def __init__(self, world: World, seed: int, controller: str = "cartesian_impedance", speed: float = 1.0) -> None:
         """Prepare the episode of ``seed``; every reset counts the seed up. speed: as for ``RealtimeTwin``."""
         self.world, self.controller, self.speed = world, controller, speed
-        self.references = References()
-        """What is asked of the controller; ``send`` hands it over. Its numbering tells what is new."""
+        self.arms = tuple(RealtimeArm(self, index) for index in range(len(world.arms)))
         self._twin = world.twin(controller)
         self._loop = RealtimeTwin(self._twin, speed)
         self._shadow = Shadow(world.model)
@@ -110,8 +147,8 @@ class RealtimeWorld:
         """Start the next episode; returns when the loop has begun it."""
         ticks = self._ticks()
         self.seed += 1
-        self.references = References()
-        self.send(1.0)  # the loop may not have read the last targets yet: they must not meet the new episode
+        for arm in self.arms:  # the loop may not have read the last targets yet: they must not meet the new episode
+            arm.forget()
         served = self._loop.reset(*self._begin())
         deadline = time.monotonic() + 1.0
         while served and self._ticks() >= ticks > 0:  # until the loop has counted from zero again
@@ -131,9 +168,9 @@ class RealtimeWorld:
         """The time of the loop's stamps, s."""
         return time.time() if self.speed == 1.0 else self.advance().observation.time
 
-    def send(self, gripper: float) -> None:
-        """Hand over ``references`` (stamps as of ``now``) and an opening 0..1; only what is new in them asks again."""
-        self._loop.send_references(self.references, gripper)
+    def hand_over(self, references: References, gripper: float, arm: int) -> None:
+        """As ``RealtimeArm.send``, which to use."""
+        self._loop.send_references(references, gripper, arm)
 
     def advance(self) -> Instant:
         """The newest instant; the same object as before if there is no newer one."""

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from steadyhand import ros, ros_messages
 from steadyhand.crisp_control._core import MAX_CHUNK, ArmModel
-from steadyhand.sim.realtime import RealtimeWorld
+from steadyhand.sim.realtime import RealtimeArm
 from steadyhand.sim.robot import RobotSpec
 
 LOG_PERIOD = 1.0  # s between two lines about the same kind of refusal
@@ -72,11 +72,12 @@ class Placement:
 class Frames:
     """The frames a message may name: the base, "" for it, and every link that is fixed to it."""
 
-    def __init__(self, robot: RobotSpec, arm: ArmModel) -> None:
+    def __init__(self, robot: RobotSpec, arm: ArmModel, prefix: str = "") -> None:
+        """``prefix``: what the names of its frames begin with."""
         links = [link for link in robot.urdf.links if not robot.urdf.group(link)]
-        self._placements = {link: Placement.of(*arm.static_frame(link)) for link in links}
-        self._placements[""] = self._placements[robot.base_frame]
-        self._allowed = ", ".join(f"'{link}'" for link in [*links, ""])
+        self._placements = {prefix + link: Placement.of(*arm.static_frame(link)) for link in links}
+        self._allowed = ", ".join(f"'{frame}'" for frame in [*self._placements, ""])
+        self._placements[""] = self._placements[prefix + robot.base_frame]
 
     def __getitem__(self, frame: str) -> Placement:
         """Where a frame is; refuses one that moves or that nobody knows."""
@@ -105,13 +106,15 @@ def in_order(message: ros.JointState, field: str, joints: tuple[str, ...]) -> np
 
 
 class ReferenceTopics:
-    """Subscriptions of all targets; what is accepted goes to the world at once."""
+    """Subscriptions of all targets of an arm; what is accepted goes to its controller at once."""
 
-    def __init__(self, node: ros.Node, world: RealtimeWorld) -> None:
+    def __init__(self, node: ros.Node, arm: RealtimeArm) -> None:
         """Subscribe; works once the node spins."""
-        self._node, self._world, self._log = node, world, node.get_logger()
-        self._joints, self._frames = world.world.robot.joints, Frames(world.world.robot, world.world.arm)
-        self._joint_field = "effort" if world.controller == "torque_feedback" else "position"
+        self._node, self._arm, self._log = node, arm, node.get_logger()
+        mounted = arm.mounted
+        self._joints = mounted.robot.joints
+        self._frames = Frames(mounted.robot, mounted.model, mounted.mount.prefix)
+        self._joint_field = "effort" if arm.controller == "torque_feedback" else "position"
         self._gripper = 1.0
         self.counts = dict.fromkeys(("targets", *REFUSALS, "several_publishers"), 0)
         self._logged: dict[str, float] = {}  # when a kind of refusal was last logged
@@ -127,7 +130,7 @@ class ReferenceTopics:
         self._subscriptions = {name: self._listen(name, handle) for name, handle in handlers.items()}
 
     def reset(self) -> None:
-        """A new episode has begun; the world has forgotten all targets."""
+        """A new episode has begun; the arm has forgotten all targets."""
         self._gripper = 1.0
 
     def _listen(self, name: str, handle: Callable):
@@ -140,7 +143,7 @@ class ReferenceTopics:
                 self._refuse(name, refusal)
                 return
             self.counts["targets"] += name != ros.GRIPPER_COMMAND
-            self._world.send(self._gripper)
+            self._arm.send(self._gripper)
 
         return ros.subscription(self._node, name, receive)
 
@@ -152,11 +155,9 @@ class ReferenceTopics:
             self._log.warning(f"{name} refused: {refusal}")
 
     def _check_taken(self, name: str) -> None:
-        taken = TAKEN[self._world.controller]
+        taken = TAKEN[self._arm.controller]
         if name not in (*taken, ros.GRIPPER_COMMAND):
-            raise RefusalError(
-                "refused_not_taken", f"{self._world.controller} takes {', '.join(taken) or 'no targets'}"
-            )
+            raise RefusalError("refused_not_taken", f"{self._arm.controller} takes {', '.join(taken) or 'no targets'}")
 
     def _check_alone(self, name: str) -> None:
         if name not in SHARED and self._node.count_publishers(name) > 1:
@@ -164,7 +165,7 @@ class ReferenceTopics:
 
     def _on_pose(self, message: ros.PoseStamped) -> None:
         position, quaternion = self._frames[message.header.frame_id].pose(*ros_messages.pose_arrays(message))
-        self._world.references.set_pose(position, quaternion, ros_messages.get_stamp(message))
+        self._arm.references.set_pose(position, quaternion, ros_messages.get_stamp(message))
 
     def _on_path(self, message: ros.Path) -> None:
         """A pose without a frame of its own is in the frame of the path."""
@@ -176,24 +177,24 @@ class ReferenceTopics:
         ]
         positions, quaternions = map(np.array, zip(*poses, strict=True))
         times = np.array([ros_messages.get_stamp(pose) for pose in message.poses])
-        self._world.references.set_chunk(times, positions, quaternions, ros_messages.get_stamp(message))
+        self._arm.references.set_chunk(times, positions, quaternions, ros_messages.get_stamp(message))
 
     def _on_joint(self, message: ros.JointState) -> None:
         values, stamp = in_order(message, self._joint_field, self._joints), ros_messages.get_stamp(message)
         if self._joint_field == "effort":
-            self._world.references.set_torque(values, stamp)
+            self._arm.references.set_torque(values, stamp)
         else:
-            self._world.references.set_joint(values, stamp)
+            self._arm.references.set_joint(values, stamp)
 
     def _on_wrench(self, message: ros.WrenchStamped) -> None:
         wrench = self._frames[message.header.frame_id].wrench(ros_messages.wrench_array(message))
-        self._world.references.set_wrench(wrench, ros_messages.get_stamp(message))
+        self._arm.references.set_wrench(wrench, ros_messages.get_stamp(message))
 
     def _on_stiffness(self, message: ros.Float64MultiArray) -> None:
         """This type has no header: the stamp is the arrival's."""
         if len(message.data) != 6:
             raise RefusalError("refused_stiffness_size", f"{len(message.data)} numbers; needed: x y z rx ry rz")
-        self._world.references.set_stiffness(np.array(message.data), self._world.now())
+        self._arm.references.set_stiffness(np.array(message.data), self._arm.now())
 
     def _on_gripper(self, message: ros.Float64MultiArray) -> None:
         value = message.data[0] if len(message.data) == 1 else float("nan")

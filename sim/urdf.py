@@ -89,6 +89,17 @@ def mujoco_xml(urdf: Urdf) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def prefixed_links(xml: str, prefix: str) -> str:
+    """A URDF in which the names of all links begin with a prefix; joints keep theirs."""
+    if not prefix:
+        return xml
+    root = ElementTree.fromstring(xml)
+    for tag, attribute in (("link", "name"), ("joint/parent", "link"), ("joint/child", "link")):
+        for element in root.findall(tag):
+            element.set(attribute, prefix + element.get(attribute, ""))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def _parse(path: Path, text: str) -> ElementTree.Element:
     # A DOCTYPE serves no URDF, and refusing it closes the door on entity expansion.
     if "<!DOCTYPE" in text:

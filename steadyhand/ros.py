@@ -97,6 +97,7 @@ TOPICS = {
         Topic("task/environment_state", JointState, SENSOR),
         Topic("task/truth", JointState, SENSOR),
         Topic("task/success", Bool, STATUS),
+        Topic("task/instruction", String, STATUS),  # of the running episode, in words
         Topic("/clock", Clock, CLOCK),
         # for viewers; relative, so that two arms with the same links do not mix
         Topic("robot_description", String, STATUS),
@@ -224,6 +225,15 @@ class _Spinner(threading.Thread):
         self.join(timeout=2.0)
 
 
+def below(node: Node, namespace: str) -> Node:
+    """A node of the same name in a namespace below the node's; both spin and end together."""
+    other = rclpy.create_node(
+        node.get_name(), namespace=f"{node.get_namespace().rstrip('/')}/{namespace}", context=node.context
+    )
+    node.executor.add_node(other)
+    return other
+
+
 @contextmanager
 def running(
     name: str, namespace: str = "", setup: Callable[[Node], Any] | None = None, sim_time: bool = False
@@ -236,7 +246,8 @@ def running(
     Args:
         name: Node name.
         namespace: The robot's namespace, "" for none.
-        setup: Makes the user's object from the node before it spins. Its value is what the block gets.
+        setup: Makes the user's object from the node before it spins. Its value is what the block gets. Further nodes
+            that it adds (``below``) spin with the node and end with it.
         sim_time: The time of this process is what /clock says, as ROS's parameter ``use_sim_time`` has it.
 
     Yields:
@@ -277,9 +288,11 @@ def _run(
         raise
     finally:
         with uninterrupted():  # Ctrl-C often comes twice, once from the terminal and once from a launcher
+            nodes = spinner.executor.get_nodes()
             if spinner.is_alive():
                 spinner.stop()
-            node.destroy_node()
+            for one in nodes:
+                one.destroy_node()
 
 
 @contextmanager

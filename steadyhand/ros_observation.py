@@ -7,6 +7,7 @@ different topics arrive in any order.
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class StateBuffer:
         self._joints, self.cameras = tuple(joints), tuple(cameras)
         self._state = [*_STATE, *([_ENVIRONMENT] if environment else []), *extra]
         self._lock = threading.Lock()
-        self._history: dict[str, deque[tuple[float, object]]] = {}
+        self._history: dict[str, deque[tuple[float, Any]]] = {}
         self._subscriptions = [
             self._follow(node, name) for name in [*self._state, *(f"{camera}/image_raw" for camera in cameras)]
         ]
@@ -84,6 +85,14 @@ class StateBuffer:
             return self.message(name, stamp, max_age)
         except ObservationNotReadyError:
             return None
+
+    def frame_prefix(self, base_frame: str) -> str:
+        """What the names of the robot's frames begin with, as heard: one arm of several has its own."""
+        with self._lock:
+            if not self._history["current_pose"]:
+                raise ObservationNotReadyError("no message on current_pose yet")
+            heard = self._history["current_pose"][-1][1].header.frame_id
+        return heard.removesuffix(base_frame) if heard.endswith(base_frame) else ""
 
     def newest_stamp(self) -> float:
         """The latest time for which every state topic has been heard."""

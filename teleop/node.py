@@ -97,7 +97,8 @@ class TeleopNode:
         if command.gripper is not None:
             self._gripper_command.publish(ros_messages.numbers([command.gripper]))
         position, quaternion = pose
-        self._target.publish(ros_messages.pose(position, quaternion, stamp, self._frame))
+        frame = self._buffer.frame_prefix(self._frame) + self._frame
+        self._target.publish(ros_messages.pose(position, quaternion, stamp, frame))
 
     def _moved(self, command: Command, dt: float, stamp: float) -> Pose | None:
         """The clutch's request; None while the robot is silent."""

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from steadyhand import ros
+from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
 from steadyhand.sim.rotations import quat_from_rot6d
 from steadyhand.sim.tasks import make_task
@@ -30,8 +31,16 @@ class Scripted:
             task: Name of the task; its twin must run.
             seed: Of the first episode's operator.
             episodes: How many to demonstrate.
+
+        Raises:
+            SteadyhandError: The task is unknown, or takes more than one arm.
         """
         self._task, self._buffer = make_task(task), buffer
+        if len(self._task.mounts) > 1:
+            raise SteadyhandError(
+                f"task '{task}' moves {len(self._task.mounts)} arms, the scripted device one; "
+                "choose a task with one arm, see `steadyhand tasks`"
+            )
         self._seed, self._left = seed, episodes
         self._success = False
         self._began = 0.0  # by the stamps' clock; 0 between episodes

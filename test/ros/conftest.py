@@ -45,6 +45,22 @@ def twin(graph, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def pair(graph, tmp_path_factory) -> Iterator[dict[str, Listener]]:
+    """A twin with two arms in a namespace: who hears that, and who hears each arm in the one below."""
+
+    def listen(node: ros.Node) -> dict[str, Listener]:
+        return {"": Listener(node)} | {name: Listener(ros.below(node, name)) for name in ("left", "right")}
+
+    options = ("--cameras", "left_wrist", "--width", 160, "--height", 120, "--rate", 50, "--namespace", "lab")
+    with Processes(tmp_path_factory.mktemp("pair")) as running, ros.running("listener", "lab", listen) as listeners:
+        running.start("twin", "--task", "handover", *options)
+        heard = ("joint_states", "controller_status")
+        for arm in (listeners["left"], listeners["right"]):
+            arm.wait_for(lambda arm=arm: all(map(arm.count, heard)), 20, running.check)
+        yield listeners
+
+
+@pytest.fixture(scope="module")
 def bare_twin(graph, tmp_path_factory) -> Iterator[Callable[..., Listener]]:
     """Starts twins without task and cameras, by controller: each has a namespace of its own."""
     started: dict[str, Listener] = {}

@@ -17,6 +17,7 @@ BENCH = (np.array([0.4, -0.3, 0.1]), Rotation.from_euler("xyz", [0.2, -0.1, 1.2]
 STATE = (
     "joint_states", "current_pose", "current_twist", "external_wrench", "external_torques", "reference_pose",
     "gripper/joint_states", "controller_status", "task/environment_state", "task/truth", "task/success",
+    "task/instruction",
 )  # fmt: skip
 TARGETS = ("target_pose", "target_path", "target_joint", "target_wrench", "target_stiffness", ros.GRIPPER_COMMAND)
 

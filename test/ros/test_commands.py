@@ -19,6 +19,7 @@ import pytest
         (["record", "--output", "new", "--segment", "mine"], "unknown segment 'mine'; allowed: demo, policy"),
         (["record", "--output", "new", "--episodes", "0"], "--episodes 0 must be at least 1"),
         (["teleop", "--device", "scripted", "--task", "tea"], "unknown task 'tea'"),
+        (["teleop", "--device", "scripted", "--task", "handover"], "task 'handover' moves 2 arms, the scripted"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path):

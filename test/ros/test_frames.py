@@ -18,25 +18,31 @@ SIZE = 320, 240
 def instant(world: World, qpos: np.ndarray, mocap: np.ndarray) -> Instant:
     twin = world.twin()
     twin.reset(qpos, mocap)
-    return Instant((twin.observe(),), qpos, mocap)
+    return Instant(tuple(twin.observe(arm) for arm in range(len(world.arms))), qpos, mocap)
 
 
 def drawn(world: World, seed: int) -> Instant:
-    """The task's start of a seed, with the arm somewhere."""
+    """The task's start of a seed, with the arms somewhere."""
     rng = np.random.default_rng(seed)
     begin = world.task.start(world.model, world.home, draw(world.task.ranges, rng)) if world.task else None
     qpos = world.home.copy() if begin is None else begin.qpos.copy()
-    qpos[: len(world.robot.joints)] += rng.uniform(-0.5, 0.5, len(world.robot.joints))
+    for name in (arm.mount.prefix + joint for arm in world.arms for joint in arm.robot.joints):
+        qpos[world.model.joint(name).qposadr[0]] += rng.uniform(-0.5, 0.5)
     return instant(world, qpos, np.zeros(0) if begin is None else begin.mocap)
 
 
-def in_base(world: World, transforms: list) -> dict[str, tuple[np.ndarray, Rotation]]:
-    """Poses in the base frame, from a tree of transforms in any order."""
+def root(world: World) -> str:
+    """MuJoCo's world: the base frame of a single arm."""
+    return world.robot.base_frame if len(world.arms) == 1 else "world"
+
+
+def in_root(world: World, transforms: list) -> dict[str, tuple[np.ndarray, Rotation]]:
+    """Poses in the frame at the root, from a tree of transforms in any order."""
     by_child = {t.child_frame_id: t for t in transforms}
     assert len(by_child) == len(transforms)  # every frame has one parent
 
     def pose(name: str) -> tuple[np.ndarray, Rotation]:
-        if name == world.robot.base_frame:
+        if name == root(world):
             return np.zeros(3), Rotation.identity()
         t = by_child[name]
         p, q = t.transform.translation, t.transform.rotation
@@ -46,22 +52,38 @@ def in_base(world: World, transforms: list) -> dict[str, tuple[np.ndarray, Rotat
     return {name: pose(name) for name in by_child}
 
 
-@pytest.mark.parametrize(("robot", "task"), [("fr3", "peg_insertion"), ("gen3", None)])
+@pytest.mark.parametrize(("robot", "task"), [("fr3", "peg_insertion"), ("gen3", None), ("fr3", "handover")])
 def test_every_link_and_object_is_where_mujoco_has_it(robot, task):
     world = World.load(robot, task)
-    tree, now = FrameTree(world.model, world.robot), drawn(world, 3)
+    tree, now = FrameTree(world, world.arms), drawn(world, 3)
     moving = tree.moving(now)
     assert all(ros_messages.get_stamp(t) == pytest.approx(now.observation.time) for t in moving)
-    frames = in_base(world, tree.static(0.0) + moving)
+    frames = in_root(world, tree.static(0.0) + moving)
     bodies = {world.model.body(i).name for i in range(1, world.model.nbody)}
-    assert set(world.robot.urdf.links) | bodies <= frames.keys() | {world.robot.base_frame}
+    links = {arm.mount.prefix + link for arm in world.arms for link in arm.robot.urdf.links}
+    assert links | bodies <= frames.keys() | {root(world)}
     twin = world.twin()
     twin.reset(now.qpos, now.mocap)
-    for name in bodies - {world.robot.base_frame}:
+    for name in bodies - {root(world)}:
         position, quaternion = twin.body_pose(name)
         np.testing.assert_allclose(frames[name][0], position, atol=1e-6)
         assert (frames[name][1].inv() * Rotation.from_quat(quaternion)).magnitude() < 1e-5
-    np.testing.assert_allclose(frames[world.robot.tool_frame][0], now.observation.position, atol=1e-6)
+    for arm, observation in zip(world.arms, now.observations, strict=True):
+        tool = frames[arm.mount.prefix + arm.robot.tool_frame][0]
+        np.testing.assert_allclose(arm.mount.to_base(tool), observation.position, atol=1e-6)
+
+
+def test_the_frames_of_one_arm_of_two_are_a_tree_of_their_own():
+    """With the objects and the cameras that stand in the room, and nothing of the other arm."""
+    world = World.load("fr3", "handover")
+    now = drawn(world, 3)
+    both, left = (FrameTree(world, arms) for arms in (world.arms, world.arms[:1]))
+    mine, all_of_them = (in_root(world, tree.static(0.0) + tree.moving(now)) for tree in (left, both))
+    assert {"left_base", "left_fr3_hand_tcp", "left_wrist_optical_frame", "front_optical_frame", "bar"} <= mine.keys()
+    assert {name for name in all_of_them if not name.startswith("right_")} == mine.keys()
+    for name, (position, _) in mine.items():
+        np.testing.assert_allclose(position, all_of_them[name][0], atol=1e-9)
+    np.testing.assert_allclose(mine["left_base"][0], world.arms[0].mount.to_world(np.zeros(3)))
 
 
 def test_a_point_is_seen_where_camera_info_and_frames_put_it():
@@ -69,8 +91,8 @@ def test_a_point_is_seen_where_camera_info_and_frames_put_it():
     world = World.load("fr3", "peg_insertion")
     begin = world.task.start(world.model, world.home, draw(world.task.ranges, np.random.default_rng(1)))
     now = instant(world, begin.qpos, begin.mocap)
-    tree = FrameTree(world.model, world.robot)
-    frames = in_base(world, tree.static(0.0) + tree.moving(now))
+    tree = FrameTree(world, world.arms)
+    frames = in_root(world, tree.static(0.0) + tree.moving(now))
     angle = np.deg2rad(world.model.camera("front").fovy[0])
     info = ros_messages.camera_info(*SIZE, angle, 0.0, "front_optical_frame")
     origin, turned = frames[info.header.frame_id]

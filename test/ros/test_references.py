@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from steadyhand import ros
 from steadyhand import ros_messages as m
 from steadyhand.crisp_control._core import ReferenceMode
-from steadyhand.sim.node import LEVELS
 from steadyhand.sim.robot import load_robot
+from steadyhand.sim.ros_arm import LEVELS
 
 
 def angle(a, b) -> float:

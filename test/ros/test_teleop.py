@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from listening import Listener
 from scipy.spatial.transform import Rotation
 
 from steadyhand.teleop.clutch import Clutch, Limits
@@ -70,23 +71,36 @@ def terminal():
     os.close(theirs)
 
 
-def test_keys_move_the_arm_and_the_terminal_is_restored(twin, terminal):
-    twin.reset()
+def keyboard(terminal: tuple[int, int], *options: str) -> subprocess.Popen:
+    """Teleoperation that reads keys from the terminal."""
     ours, theirs = terminal
-    before = termios.tcgetattr(theirs)
     process = subprocess.Popen(
-        [sys.executable, "-m", "steadyhand", "teleop"], stdin=theirs, stdout=theirs, stderr=theirs,
+        [sys.executable, "-m", "steadyhand", "teleop", *options], stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True,
     )  # fmt: skip
     said = b""
     while b"Ctrl-C: end" not in said:
         said += os.read(ours, 4096)
-    start = twin.pose()[0]
+    return process
+
+
+def hold_key(terminal: tuple[int, int], arm: Listener, distance: float) -> None:
+    """Hold the key for "forward" until the arm has gone so far, m."""
+    start = arm.pose()[0]
     end = time.monotonic() + 8.0
-    while twin.pose()[0][0] - start[0] < 0.05:  # a held key
-        assert time.monotonic() < end, twin.status()
-        os.write(ours, b"w")
+    while arm.pose()[0][0] - start[0] < distance:
+        assert time.monotonic() < end, arm.status()
+        os.write(terminal[0], b"w")
         time.sleep(1 / 30)
+
+
+def test_keys_move_the_arm_and_the_terminal_is_restored(twin, terminal):
+    twin.reset()
+    ours, theirs = terminal
+    before = termios.tcgetattr(theirs)
+    process = keyboard(terminal)
+    start = twin.pose()[0]
+    hold_key(terminal, twin, 0.05)
     os.write(ours, b"g")
     twin.wait_for(lambda: twin.last("gripper/joint_states").position[0] < 0.05)
     assert twin.status()["message"] == "track"
@@ -94,6 +108,17 @@ def test_keys_move_the_arm_and_the_terminal_is_restored(twin, terminal):
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
     assert termios.tcgetattr(theirs) == before
+
+
+def test_keys_move_one_arm_of_two(pair, terminal):
+    left, right = pair["left"], pair["right"]
+    still = right.pose()[0]
+    process = keyboard(terminal, "--namespace", "lab/left")
+    hold_key(terminal, left, 0.03)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert left.refused() == {}
+    assert np.linalg.norm(right.pose()[0] - still) < 0.002
 
 
 def test_the_scripted_operator_demonstrates(twin, processes):
