@@ -22,6 +22,7 @@ from steadyhand.ros_observation import ObservationNotReadyError
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.tasks import make_task, task_names
+from steadyhand.sim.tasks.own import is_own
 from steadyhand.terminal import Keys
 
 FPS = round(1.0 / DECISION_PERIOD)
@@ -42,7 +43,8 @@ class RecordConfig:
     robot: str = "fr3"
     """As for `steadyhand twin`: a name, or the path of a robot file, of a URDF or of an MJCF."""
     task: str = "peg_insertion"
-    """A task of `steadyhand tasks`, or what is done in your own words."""
+    """A task of `steadyhand tasks`, or what is done in your own words. With a task every episode is stored with the
+    instruction that the twin gives on task/instruction; without a twin with the task's usual one."""
     namespace: str = ""
     """Namespace of the robot's topics."""
     cameras: str = "front,wrist"
@@ -62,8 +64,9 @@ class RecordConfig:
 class Session:
     """One recording session: idle, or recording an episode."""
 
-    def __init__(self, source: FrameSource, writer: DatasetWriter, config: RecordConfig) -> None:
-        """Begin idle."""
+    def __init__(self, source: FrameSource, writer: DatasetWriter, config: RecordConfig, follows: bool) -> None:
+        """Begin idle. ``follows``: every episode is stored with the instruction that the source has heard."""
+        self._follows = follows
         self._source, self._writer, self._config = source, writer, config
         self.recording = False
         self.saved = 0
@@ -105,6 +108,8 @@ class Session:
             return
         try:
             for frame in self._source.frames():
+                if self._follows and self._source.instruction and not self._writer.frames:
+                    self._writer.task = self._source.instruction
                 self._writer.add_frame(frame)
                 self._bar.update()
         except SteadyhandError as error:
@@ -227,14 +232,15 @@ def main(config: RecordConfig) -> int:
         try:
             source, requests = stack.enter_context(ros.running("recorder", config.namespace, setup, config.sim_time))
             columns = _wait_for_robot(source)
+            known = config.task in task_names() or is_own(config.task)
             # a task of the twin is stored by its instruction, as everywhere
-            task = make_task(config.task).wordings[0] if config.task in task_names() else config.task
+            task = make_task(config.task).wordings[0] if known else config.task
             writer = stack.enter_context(
                 DatasetWriter(
                     config.output, robot=robot.name, task=task, features=columns, fps=FPS, resume=config.resume
                 )
             )
-            session = Session(source, writer, config)
+            session = Session(source, writer, config, follows=known)
             stack.callback(session.close)
             session.say(f"ready to record into {config.output}")
             _run(session, requests, config.episodes)

@@ -13,6 +13,9 @@ from steadyhand import ros
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
 from steadyhand.ros_messages import get_stamp, pose_arrays
 from steadyhand.ros_processes import Processes
+from steadyhand.sim.tasks import make_task
+
+OTHER_WORDS = "put the blue peg into the left hole"
 
 
 def move(twin: Listener, decisions: int, period: float = 0.1, silence: tuple[int, float] = (0, 0.0)) -> list[float]:
@@ -61,7 +64,11 @@ def recorded(twin: Listener, tmp_path_factory) -> Recorded:
         stamps = episode("session/stop_success", decisions=20)
         poses = [(get_stamp(m), pose_arrays(m)[0]) for _, m in twin.heard["current_pose"]]
         episode("session/stop_failure", decisions=12, silence=(5, 0.4))
+        asked = ros.publisher(twin.node, "task/instruction")  # as the twin after a reset
+        twin.wait_for(lambda: asked.get_subscription_count() >= 2)  # this node and the recorder
+        asked.publish(ros.String(data=OTHER_WORDS))
         episode("session/stop_success", decisions=40, period=0.025)
+        twin.node.destroy_publisher(asked)
         episode("session/discard", decisions=5)
         twin.call("session/start")
         move(twin, 5)
@@ -87,6 +94,8 @@ def test_the_recorder_answers(recorded):
     assert [row["dropped_frames"] for row in rows] == [0, 4, 0]
     assert {row["operator"] for row in rows} == {"test"}
     assert {row["seed"] for row in rows} == {7}
+    usual = make_task("peg_insertion").wordings[0]
+    assert [row["task"] for row in rows] == [usual, usual, OTHER_WORDS]
 
 
 def test_every_decision_is_recorded_with_the_state_before_it(recorded):
