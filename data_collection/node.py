@@ -96,6 +96,11 @@ class Session:
     def _start(self) -> Answer:
         if self.recording:
             return False, "an episode is being recorded already; stop or discard it first"
+        if self._follows and "{" in self._writer.task and not self._source.instruction:
+            return (
+                False,
+                "task/instruction is silent and the task asks for something else every time; say what, in --task",
+            )
         self._source.begin()
         self.recording = True
         self._bar.reset()
