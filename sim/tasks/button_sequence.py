@@ -58,9 +58,7 @@ class ButtonSequence(Task):
     )  # fmt: skip
     subtasks = ("first", "second", "third", "fourth")
     needs_gripper = False
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the bases (mocap bodies "base_COLOUR") with their caps (bodies "button_COLOUR" on slides)."""

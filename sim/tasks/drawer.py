@@ -75,9 +75,7 @@ class Drawer(Task):
     time_limit = 40.0
     environment_names = (*pose_names("block"), *spot_names("cabinet"), "drawer.opening")
     subtasks = ("open", "grasp", "place", "close")
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the cube (free body "block") and the cabinet (mocap body), in it the drawer (body and joint "drawer")."""

@@ -46,9 +46,7 @@ class Handover(Task):
     )  # fmt: skip
     subtasks = ("left_grasp", "lift", "right_grasp", "left_release", "place")
     mounts = PAIR
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the bar (free body "bar") and the pad (mocap body "pad", without contacts)."""

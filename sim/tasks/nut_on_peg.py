@@ -93,9 +93,7 @@ class NutOnPeg(Task):
     time_limit = 25.0
     environment_names = (*pose_names("nut"), *spot_names("peg"))
     subtasks = ("grasp", "align", "lower", "turn", "release")
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the nut (free body "nut") and the peg (mocap body "peg", origin on its plate)."""

@@ -69,9 +69,7 @@ class PegInsertion(Task):
     )  # fmt: skip
 
     subtasks = ("grasp", "align", "insert", "release")
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the peg (free body "peg") and the fixture (mocap body "hole", origin at the centre of the rim)."""

@@ -72,9 +72,7 @@ class PickPlace(Task):
         *(f"wanted.{colour}" for colour in COLOURS),
     )
     subtasks = ("grasp", "carry", "place", "release")
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the cubes (free bodies called like their colours) and the tray (mocap body "tray")."""

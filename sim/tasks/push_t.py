@@ -55,9 +55,7 @@ class PushT(Task):
     )  # fmt: skip
     subtasks = ("position", "orientation", "both")
     needs_gripper = False
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the T (free body "block", origin at its centre of mass) and its painting (mocap body "goal")."""

@@ -53,9 +53,7 @@ class Reach(Task):
     )
     subtasks = ("approach", "stay")
     needs_gripper = False
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the balls (mocap bodies "ball_COLOUR")."""

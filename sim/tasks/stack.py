@@ -54,9 +54,7 @@ class Stack(Task):
     time_limit = 25.0
     environment_names = tuple(key for name in NAMES for key in pose_names(name))
     subtasks = ("grasp_medium", "stack_medium", "grasp_small", "stack_small", "release")
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the bricks, free bodies called "large", "medium" and "small"."""

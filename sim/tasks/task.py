@@ -141,6 +141,10 @@ class Task(ABC):
     mounts: ClassVar[Sequence[Mount]] = SINGLE  # where arms stand; an observation for each is handed to the methods
     ranges: Ranges
 
+    def __init__(self, ranges: Ranges | None = None) -> None:
+        if ranges is not None:
+            self.ranges = ranges
+
     def instruction(self, conditions: Conditions, wording: int = 0) -> str:
         """What is asked for, in one of the wordings."""
         return self.wordings[wording].format(**conditions)

@@ -57,9 +57,7 @@ class Wipe(Task):
     )  # fmt: skip
     subtasks = ("press", "wipe")
     needs_gripper = False
-
-    def __init__(self, ranges: Ranges | None = None) -> None:
-        self.ranges = RANGES if ranges is None else ranges
+    ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the sponge (body "sponge" on a slide of the tool) and the spots (mocap bodies with a body "paint")."""

@@ -38,7 +38,7 @@ def test_the_page_works_as_it_stands(tmp_path):
                     short = ["--cameras", "none", "--duration", "1"] if words[0] == "twin" else ["--videos", "0"]
                     said.append(run(["-m", "steadyhand", *words, *short], tmp_path))
     evaluated, twin, gym = said
-    assert "my_task.py:Topple on fr3, scripted: success " in evaluated
+    assert "topple on fr3, scripted\nsuccess " in evaluated
     result = json.loads((tmp_path / "outputs" / "topple" / "eval.json").read_text())
     assert result["task"] == "topple"
     assert sum(episode["success"] for episode in result["episodes"]) >= 19, result["reasons"]
@@ -66,11 +66,6 @@ def test_the_page_lists_every_task_with_its_subtasks_and_failures():
             "from steadyhand.sim.tasks.reach import Reach\nclass A(Reach):\n def __init__(self, x): pass",
             "my.py:A",
             "cannot be made without arguments",
-        ),
-        (
-            "from steadyhand.sim.tasks.reach import Reach\nclass A(Reach):\n def __init__(self): pass",
-            "my.py:A",
-            "lacks ranges",
         ),
     ],
 )
