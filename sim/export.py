@@ -17,6 +17,8 @@ def export_twin(world: World, folder: Path) -> list[Path]:
 
     The arm starts at home; what a task put on the table is where the task defines it.
     """
+    if len(world.arms) > 1:
+        raise SteadyhandError("--export is for one arm; give a task of one arm, or --task none")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
