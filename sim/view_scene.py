@@ -37,7 +37,7 @@ class BrowserScene:
             f"{path}/{geom}",
             shape.vertices.astype(np.float32),
             shape.faces.astype(np.uint32),
-            color=tuple(int(c) for c in np.round(255 * rgba[:3])),
+            color=np.round(255 * rgba[:3]).astype(np.uint8),
             opacity=None if rgba[3] >= 1.0 else float(rgba[3]),
             flat_shading=True,
             cast_shadow=False,
