@@ -1,7 +1,8 @@
 """The ``steadyhand`` command.
 
-A sub-command is a function with one parameter, ``config``, annotated with a dataclass; tyro makes options and help
-from the dataclass. Only the module of the command that was asked for is imported, because some take seconds.
+A sub-command (one word, or two as in ``data convert``) is a function with one parameter, ``config``, annotated with
+a dataclass; tyro makes options and help from the dataclass. Only the module of the command that was asked for is
+imported, because some take seconds.
 """
 
 import contextlib
@@ -93,17 +94,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        print(_overview())
+        print(_overview(COMMANDS))
         return 0 if arguments else 2
     if name == "--version":
         print(__version__)
         return 0
+    family = {command: row for command, row in COMMANDS.items() if command.startswith(f"{name} ")}
+    if family and arguments[1:2] in ([], ["-h"], ["--help"]):
+        print(_overview(family))
+        return 0 if arguments[1:] else 2
+    words = 2 if family else 1
+    name = " ".join(arguments[:words])
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS, _did_you_mean(name, COMMANDS) or "see steadyhand --help")
     command = COMMANDS[name]
     check_gl()
     function = getattr(importlib.import_module(command.module), command.function)
-    result = function(_parse(name, function, arguments[1:]))
+    result = function(_parse(name, function, arguments[words:]))
     return result if isinstance(result, int) else 0
 
 
@@ -183,8 +190,8 @@ def _missing_module(module: str) -> str | None:
     return f"'{module}' is not installed; fix: {first}pip install 'steadyhand[{extra}]'"
 
 
-def _overview() -> str:
-    rows = "\n".join(f"  {name:<9}{command.help}" for name, command in COMMANDS.items())
+def _overview(commands: dict[str, Command]) -> str:
+    rows = "\n".join(f"  {name:<14}{command.help}" for name, command in commands.items())
     return f"usage: steadyhand COMMAND [OPTIONS]\n\n{rows}\n\nsteadyhand COMMAND --help lists the options of a command."
 
 

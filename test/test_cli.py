@@ -97,7 +97,7 @@ def test_unknown_command():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name):
-    done = steadyhand(name, "--help")
+    done = steadyhand(*name.split(), "--help")
     assert done.returncode == 0, done.stderr
     assert f"usage: steadyhand {name}" in done.stdout
 
