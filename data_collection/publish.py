@@ -10,16 +10,16 @@ The last rename is the commit: info.json holds the number of episodes. Whatever 
 episode that readers do not count yet, and that the next writer removes (`remove_uncommitted`) or overwrites.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from steadyhand.data_collection import durable
+from steadyhand.data_collection.durable import sync
 from steadyhand.data_collection.reading import read_table
 from steadyhand.data_collection.schema import FOLDER, INFO, read_info
-from steadyhand.errors import SteadyhandError
 
 STAGE = Path(".recording")
 _ORDER = ("videos", "data", "meta/episodes", "meta/tasks", "meta/stats", "meta/steadyhand", "meta/info")
@@ -35,21 +35,13 @@ def publish(stage: Path, files: Iterable[Path], dataset: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = stage.parent / "copy"
         shutil.copyfile(stage / file, copy)
-        _sync(copy)
+        sync(copy)
         os.replace(copy, target)
-        _sync(target.parent)
+        sync(target.parent)
 
 
 def _rank(file: Path) -> int:
     return next(i for i, start in enumerate(_ORDER) if file.as_posix().startswith(start))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_free(path: Path) -> bool:
@@ -61,17 +53,7 @@ def is_free(path: Path) -> bool:
 
 def lock(dataset: Path) -> IO:
     """Take the dataset for writing; the operating system frees it when the process ends, however it ends."""
-    file = dataset / FOLDER / "lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = file.open("a")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise SteadyhandError(
-            f"'{dataset}' is being written by another process; wait for it, stop it, or choose another folder"
-        ) from None
-    return handle
+    return durable.lock(dataset / FOLDER / "lock", dataset)
 
 
 def remove_uncommitted(dataset: Path) -> None:

@@ -1,0 +1,201 @@
+"""Reading journals, those a crash has cut off included, and MCAP files that others have written."""
+
+import fcntl
+import json
+import logging
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import zstandard
+from mcap.exceptions import EndOfFile, McapError
+from mcap.reader import make_reader
+from mcap.records import Channel, Footer, Message, Metadata, Schema
+from mcap.stream_reader import StreamReader
+from mcap.writer import MCAP0_MAGIC
+
+from steadyhand.data_collection.journal import LABELS, LATER
+from steadyhand.data_collection.journal_process import LABEL, METADATA
+from steadyhand.errors import SteadyhandError, one_line
+
+log = logging.getLogger(__name__)
+_BROKEN = (McapError, zstandard.ZstdError, struct.error, UnicodeDecodeError, ValueError)
+
+
+class State(StrEnum):
+    """How an episode ended."""
+
+    FINISHED = "finished"
+    CUT_OFF = "cut off"  # by a crash; what is there can be read
+    RECORDING = "recording"  # at this moment
+
+
+class Received(NamedTuple):
+    """A message of a journal: topic, name of its type, arrival and capture stamps in ns, CDR."""
+
+    topic: str
+    type: str
+    received: int
+    captured: int
+    data: bytes
+
+
+@dataclass
+class Episode:
+    """What is known about an episode without reading its messages.
+
+    Attributes:
+        name: Of its folder, or of its file if others have written it.
+        file: The MCAP file.
+        state: Whether it is complete.
+        metadata: What the recorder knew at its beginning; empty if others have written it.
+        label: What it knew at the end, and what was decided later.
+    """
+
+    name: str
+    file: Path
+    state: State
+    metadata: dict = field(default_factory=dict)
+    label: dict = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """Tells it from every other episode, of other journals too."""
+        return identity(self.name, self.metadata.get("begun", self.file.stat().st_size))
+
+
+def identity(name: str, begun: int) -> str:
+    """What an episode is called in a dataset, from its name and the time of its beginning (ns)."""
+    return f"{name}@{begun}"
+
+
+def episodes(folder: Path) -> list[Episode]:
+    """Return the episodes of a journal, of a folder of bags or of one MCAP file, in order."""
+    if not folder.exists():
+        raise SteadyhandError(f"'{folder}' does not exist; give the folder of a journal, or an MCAP file")
+    files = sorted(folder.rglob("*.mcap")) if folder.is_dir() else [folder]
+    if not files and not (folder / ".lock").exists():
+        raise SteadyhandError(f"'{folder}' holds no MCAP file; give the folder of a journal, or an MCAP file")
+    later = _later(folder / LABELS)
+    return [_episode(file, later) for file in files]
+
+
+def _later(file: Path) -> dict[str, dict]:
+    """What was decided afterwards, by episode; the last word counts."""
+    decided: dict[str, dict] = {}
+    for number, line in enumerate(file.read_text().splitlines() if file.exists() else [], 1):
+        try:
+            entry = json.loads(line)
+            changes = {key: entry[key] for key in LATER if key in entry}
+            decided.setdefault(entry["episode"], {}).update(changes)
+        except (ValueError, TypeError, KeyError):
+            log.warning("%s:%d is no label and is left out", file, number)
+    return decided
+
+
+def _episode(file: Path, later: dict[str, dict]) -> Episode:
+    notes, finished = _notes(file)
+    ours = METADATA in notes
+    name = file.parent.name if ours else file.stem
+    state = State.FINISHED if finished else State.RECORDING if _is_locked(file) else State.CUT_OFF
+    label = notes.get(LABEL, {"success": None, "end_reason": "cut_off" if state is State.CUT_OFF else ""})
+    return Episode(name, file, state, notes.get(METADATA, {}), label | later.get(name, {}))
+
+
+def _notes(file: Path) -> tuple[dict[str, dict], bool]:
+    """The metadata records by name, and whether the file is complete."""
+    with file.open("rb") as stream:
+        if not MCAP0_MAGIC.startswith(stream.read(len(MCAP0_MAGIC))):  # what a crash leaves may be shorter
+            raise SteadyhandError(f"'{file}' is no MCAP file; give the folder of a journal, or an MCAP file")
+        stream.seek(0)
+        try:
+            reader = make_reader(stream)
+            if reader.get_summary() is not None:
+                return {note.name: _values(note, file) for note in reader.iter_metadata()}, True
+        except (*_BROKEN, OSError):  # OSError: shorter than a footer
+            stream.seek(0)
+        notes = {}
+        try:
+            for record in StreamReader(stream, emit_chunks=True).records:
+                if isinstance(record, Metadata):
+                    notes[record.name] = _values(record, file)
+        except _BROKEN:
+            return notes, False
+        return notes, True
+
+
+def _values(note: Metadata, file: Path) -> dict:
+    if note.name not in (METADATA, LABEL):
+        return dict(note.metadata)
+    try:
+        return {key: json.loads(value) for key, value in note.metadata.items()}
+    except ValueError as error:
+        raise SteadyhandError(f"'{file}' has metadata that nobody can read: {error}; restore it from a copy") from None
+
+
+def _is_locked(file: Path) -> bool:
+    with file.open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+class Messages:
+    """The messages of an episode, in the order of their arrival; after them ``lost`` says what is missing."""
+
+    def __init__(self, episode: Episode) -> None:
+        """Nothing is read yet."""
+        self._episode = episode
+        self.lost = ""
+
+    def __iter__(self) -> Iterator[Received]:
+        """Read from the beginning."""
+        self.lost = ""
+        with self._episode.file.open("rb") as stream:
+            ours, finished = bool(self._episode.metadata), self._episode.state is State.FINISHED
+            # Others may have written in any order; ours is the order in which everything came.
+            yield from self._ordered(stream) if finished and not ours else self._streamed(stream)
+
+    def _ordered(self, stream) -> Iterator[Received]:
+        try:
+            for schema, channel, message in make_reader(stream).iter_messages(log_time_order=True):
+                yield _received(schema, channel, message)
+        except _BROKEN as error:
+            raise SteadyhandError(f"cannot read '{self._episode.file}': {one_line(error)}") from None
+
+    def _streamed(self, stream) -> Iterator[Received]:
+        schemas: dict[int, Schema] = {}
+        channels: dict[int, Channel] = {}
+        complete = 0  # bytes up to which everything could be read
+        records = StreamReader(stream, validate_crcs=True).records
+        while True:
+            try:
+                record = next(records, None)
+            except _BROKEN as error:
+                size = self._episode.file.stat().st_size
+                why = "" if isinstance(error, EndOfFile) else f" ({one_line(error)})"
+                self.lost = f"the file breaks off: what came after {complete} of its {size} bytes is lost{why}"
+                return
+            if record is None:
+                return
+            complete = stream.tell()
+            match record:
+                case Schema():
+                    schemas[record.id] = record
+                case Channel():
+                    channels[record.id] = record
+                case Message() if record.channel_id in channels:
+                    channel = channels[record.channel_id]
+                    yield _received(schemas.get(channel.schema_id), channel, record)
+                case Footer():
+                    return
+
+
+def _received(schema: Schema | None, channel: Channel, message: Message) -> Received:
+    type_ = schema.name if schema else ""
+    return Received(channel.topic, type_, message.log_time, message.publish_time, message.data)
