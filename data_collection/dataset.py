@@ -66,6 +66,7 @@ class DatasetWriter:
         features: Mapping[str, dict],
         fps: int = 10,
         resume: bool = False,
+        patient: bool = False,
     ):
         """Create a dataset, or continue one.
 
@@ -76,12 +77,13 @@ class DatasetWriter:
             features: Columns, from `features(...)`.
             fps: Frames per second, the decision rate.
             resume: Continue an existing dataset with the same robot, rate and columns.
+            patient: `add_frame` waits for the video encoder: nothing is live.
         """
         self.path = Path(path)
         self._robot, self.task, self._fps = robot, task, fps
         self._features = dict(features)
         self._dataset: Any = None  # LeRobot's, in a stage; opened again after a failure
-        self._human_frames = 0
+        self._patient, self._human_frames = patient, 0
         try:
             self._lock = self._open(resume)
         except OSError as error:
@@ -154,6 +156,8 @@ class DatasetWriter:
         check_frame(frame, self._features)
         if self._dataset is None:
             self._start()
+        if self._patient:
+            stage.wait_for_encoder(self._dataset)
         try:
             self._dataset.add_frame({**frame, "task": self.task})
         except RuntimeError as error:  # the encoder's thread died

@@ -1,4 +1,4 @@
-"""`steadyhand record`: records episodes from ROS 2 topics as a LeRobot dataset.
+"""`steadyhand record`: records episodes from ROS 2 topics, as a LeRobot dataset, as a journal, or both at once.
 
 Keys and services only ask; the loop in the main thread decides, writes frames and saves.
 """
@@ -10,13 +10,16 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from steadyhand import ros
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
-from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.ros_record import SETTLE, FrameSource
+from steadyhand.data_collection.journal import Journal
+from steadyhand.data_collection.ros_journal import CONTEXT, Tap
+from steadyhand.data_collection.ros_record import FPS, SEGMENTS, SETTLE, FrameSource
+from steadyhand.data_collection.ros_sink import Sink
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.ros_observation import ObservationNotReadyError
 from steadyhand.sim.env import DECISION_PERIOD
@@ -25,19 +28,19 @@ from steadyhand.sim.tasks import make_task, task_names
 from steadyhand.sim.tasks.own import is_own
 from steadyhand.terminal import Keys
 
-FPS = round(1.0 / DECISION_PERIOD)
 WAIT = 10.0  # s for the robot's first messages
 KEYS = {"\n": "start", " ": "start", "s": "stop_success", "f": "stop_failure", "d": "discard"}
-SEGMENTS = {"demo": Segment.DEMO, "policy": Segment.POLICY}
 Answer = tuple[bool, str]
 
 
 @dataclass
 class RecordConfig:
-    """Record episodes from ROS 2 topics as a LeRobot dataset."""
+    """Record episodes from ROS 2 topics as a LeRobot dataset, as a journal, or both."""
 
-    output: Path
-    """Folder of the dataset."""
+    output: Path | None = None
+    """Folder of the LeRobot dataset."""
+    journal: Path | None = None
+    """Folder of the journal: every message as it came (MCAP). `steadyhand data convert` makes a dataset of it."""
     episodes: int = 10
     """How many to record in this session; discarded ones do not count."""
     robot: str = "fr3"
@@ -58,16 +61,16 @@ class RecordConfig:
     sim_time: bool = False
     """Take the time from /clock, as needed with `steadyhand twin --speed`."""
     resume: bool = False
-    """Continue the dataset in the output folder."""
+    """Continue the dataset in the output folder. A journal is always continued."""
 
 
 class Session:
     """One recording session: idle, or recording an episode."""
 
-    def __init__(self, source: FrameSource, writer: DatasetWriter, config: RecordConfig, follows: bool) -> None:
+    def __init__(self, source: FrameSource, sink: Sink, config: RecordConfig, follows: bool) -> None:
         """Begin idle. ``follows``: every episode is stored with the instruction that the source has heard."""
         self._follows = follows
-        self._source, self._writer, self._config = source, writer, config
+        self._source, self._sink, self._config = source, sink, config
         self.recording = False
         self.saved = 0
         self._bar = tqdm(unit=" frames", disable=None)
@@ -96,12 +99,12 @@ class Session:
     def _start(self) -> Answer:
         if self.recording:
             return False, "an episode is being recorded already; stop or discard it first"
-        if self._follows and "{" in self._writer.task and not self._source.instruction:
+        if self._follows and "{" in self._sink.task and not self._source.instruction:
             return (
                 False,
                 "task/instruction is silent and the task asks for something else every time; say what, in --task",
             )
-        self._source.begin()
+        self._sink.begin(self._source.begin())
         self.recording = True
         self._bar.reset()
         self._describe()
@@ -113,23 +116,25 @@ class Session:
             return
         try:
             for frame in self._source.frames():
-                if self._follows and self._source.instruction and not self._writer.frames:
-                    self._writer.task = self._source.instruction
-                self._writer.add_frame(frame)
+                if self._follows and self._source.instruction and not self._sink.frames:
+                    self._sink.task = self._source.instruction
+                self._sink.add_frame(frame)
                 self._bar.update()
+            for warning in self._sink.check():
+                self.say(warning)
         except SteadyhandError as error:
             self.say(f"{self._discard('broken off')}: {error}")
         self._describe()
 
     def _stop(self, success: bool) -> Answer:
-        self._source.end()
+        ended = self._source.end()
         ros.sleep(SETTLE + DECISION_PERIOD)  # the last decision's messages are on their way
         self.advance()
         if not self.recording:
             return False, "the episode was broken off"
-        if not self._writer.frames:
+        if not self._sink.frames:
             return False, self._discard(f"has no frame ({self._source.reason or 'nobody published target_pose'})")
-        frames, source = self._writer.frames, self._source
+        frames, source = self._sink.frames, self._source
         info = EpisodeInfo(
             success=success,
             end_reason="success" if success else "failure",
@@ -140,20 +145,20 @@ class Session:
         self.recording = False
         try:
             with ros.uninterrupted():
-                index = self._writer.save_episode(info)
+                name = self._sink.save(info, ended)
                 self.saved += 1
         except SteadyhandError as error:
             return False, str(error)
         finally:
             self._describe()
         lost = f", {source.dropped} dropped ({source.reason})" if source.dropped else ""
-        return True, f"episode {index} saved: {info.end_reason}, {frames} frames{lost}"
+        return True, f"{name} saved: {info.end_reason}, {frames} frames{lost}"
 
     def _discard(self, why: str) -> str:
-        frames = self._writer.frames
-        self._source.end()
+        frames = self._sink.frames
+        ended = self._source.end()
         self.recording = False
-        self._writer.discard_episode()
+        self._sink.discard(why, ended)
         self._describe()
         return f"the episode of {frames} frames is {why}"
 
@@ -216,9 +221,12 @@ def _check(config: RecordConfig) -> None:
         raise unknown("segment", config.segment, SEGMENTS)
     if config.episodes < 1:
         raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
-    if not config.resume and config.output.exists() and (config.output.is_file() or any(config.output.iterdir())):
+    if config.output is None and config.journal is None:
+        raise SteadyhandError("nowhere to record to; give --output for a dataset, --journal for a journal, or both")
+    output = config.output
+    if not config.resume and output and output.exists() and (output.is_file() or any(output.iterdir())):
         raise SteadyhandError(
-            f"output folder '{config.output}' exists; continue the dataset in it with --resume or choose another folder"
+            f"output folder '{output}' exists; continue the dataset in it with --resume or choose another folder"
         )
 
 
@@ -228,35 +236,67 @@ def main(config: RecordConfig) -> int:
     robot = load_robot(config.robot)
     cameras = [] if config.cameras == "none" else [name.strip() for name in config.cameras.split(",")]
 
-    def setup(node: ros.Node) -> tuple[FrameSource, Requests]:
-        source = FrameSource(node, robot, cameras, config.environment, FPS, SEGMENTS[config.segment])
-        return source, Requests(node)
-
     with contextlib.ExitStack() as stack:
+        journal = stack.enter_context(Journal(config.journal)) if config.journal else None
+
+        def setup(node: ros.Node) -> tuple[FrameSource, Requests, Tap | None]:
+            tap = _tap(node, journal, cameras) if journal else None
+            source = FrameSource(tap or node, robot, cameras, config.environment, FPS, SEGMENTS[config.segment])
+            return source, Requests(node), tap
+
         session = None
         try:
-            source, requests = stack.enter_context(ros.running("recorder", config.namespace, setup, config.sim_time))
+            source, requests, tap = stack.enter_context(
+                ros.running("recorder", config.namespace, setup, config.sim_time)
+            )
             columns = _wait_for_robot(source)
             known = config.task in task_names() or is_own(config.task)
             # a task of the twin is stored by its instruction, as everywhere
             task = make_task(config.task).wordings[0] if known else config.task
-            writer = stack.enter_context(
-                DatasetWriter(
-                    config.output, robot=robot.name, task=task, features=columns, fps=FPS, resume=config.resume
-                )
-            )
-            session = Session(source, writer, config, follows=known)
+            writer = None
+            if config.output:
+                described: dict[str, Any] = {"robot": robot.name, "task": task, "features": columns, "fps": FPS}
+                writer = stack.enter_context(DatasetWriter(config.output, **described, resume=config.resume))
+            sink = Sink(task, writer, tap, _metadata(config, robot.name, cameras, follows=known))
+            session = Session(source, sink, config, follows=known)
             stack.callback(session.close)
-            session.say(f"ready to record into {config.output}")
+            session.say(f"ready to record into {_places(config)}")
             _run(session, requests, config.episodes)
         except KeyboardInterrupt:
             return ros.interrupted(_what_is_left(session, config))
-    print(f"{session.saved} episodes recorded in {config.output}")
+    print(f"{session.saved} episodes recorded in {_places(config)}")
     return 0
+
+
+def _tap(node: ros.Node, journal: Journal, cameras: list[str]) -> Tap:
+    """What the recorder hears through, with the topics that only the journal wants."""
+    tap = Tap(node, journal)
+    for name in (*CONTEXT, *(f"{camera}/camera_info" for camera in cameras)):
+        tap.listen(name)
+    return tap
+
+
+def _metadata(config: RecordConfig, robot: str, cameras: list[str], follows: bool) -> dict:
+    """What the journal notes of every episode; `steadyhand data convert` needs it."""
+    return {
+        "robot": config.robot,
+        "robot_name": robot,
+        "namespace": config.namespace,
+        "cameras": cameras,
+        "environment": config.environment,
+        "segment": config.segment,
+        "operator": config.operator,
+        "follows_instruction": follows,
+        "clock": "simulated" if config.sim_time else "system",
+    }
+
+
+def _places(config: RecordConfig) -> str:
+    return " and ".join(str(place) for place in (config.output, config.journal) if place)
 
 
 def _what_is_left(session: Session | None, config: RecordConfig) -> str:
     if session is None:
         return "recording stopped before it began"
     running = "the running episode is discarded, " if session.ask("discard")[0] else ""
-    return f"recording stopped; {running}{session.saved} episodes of this session are safe in {config.output}"
+    return f"recording stopped; {running}{session.saved} episodes of this session are safe in {_places(config)}"

@@ -10,10 +10,13 @@ from steadyhand import ros, ros_messages
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.schema import features
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
+from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.ros_references import Frames, RefusalError
 from steadyhand.sim.rotations import rot6d_from_quat
 
+FPS = round(1.0 / DECISION_PERIOD)
+SEGMENTS = {"demo": Segment.DEMO, "policy": Segment.POLICY}  # what a whole episode may be
 SETTLE = 0.05
 """s after which messages stamped before a moment have arrived, images included."""
 _GRIPPER_SLACK = 0.02  # s between the two messages of one decision: pose and gripper
@@ -31,6 +34,7 @@ class Decision:
 class FrameSource:
     """Hears the robot and whoever moves it, and makes one frame per decision and slot of 1/fps.
 
+    The node may be one that plays a journal back: the same rules make the same frames.
     A device that asks more often than fps gets one frame per slot; a slot without a decision is a dropped frame.
     """
 
@@ -90,17 +94,19 @@ class FrameSource:
             names = tuple(self._buffer.message("task/environment_state", ros.now()).name)
         return features(len(self._robot.joints), names, sizes)
 
-    def begin(self) -> None:
-        """Start an episode: decisions from now on count."""
+    def begin(self) -> float:
+        """Start an episode: decisions from now on count; returns the time."""
         self._decisions.clear()
         self._first: float | None = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
         self._begun = ros.now()
+        return self._begun
 
-    def end(self) -> None:
-        """Decisions count no longer."""
+    def end(self) -> float:
+        """Decisions count no longer; returns the time."""
         self._begun = float("inf")
+        return ros.now()
 
     def frames(self) -> Iterator[dict[str, np.ndarray]]:
         """Frames whose messages have all had time to arrive."""

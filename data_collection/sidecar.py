@@ -24,6 +24,7 @@ ROW = pa.schema(
         "rules": pa.string(),
         "dropped_frames": pa.int64(),
         "human_frames": pa.int64(),
+        "source": pa.string(),
     }
 )
 
@@ -40,6 +41,7 @@ class EpisodeInfo:
         seed: Seed of the twin's reset; None on a real arm.
         rules: The session's rules by name, e.g. {"end_after_intervention": True}.
         dropped_frames: Frames the recorder missed.
+        source: Episode of a journal that it was converted from; empty if there is none.
     """
 
     success: bool | None
@@ -49,6 +51,7 @@ class EpisodeInfo:
     seed: int | None = None
     rules: dict = field(default_factory=dict)
     dropped_frames: int = 0
+    source: str = ""
 
 
 def load_sidecar(path: Path | str) -> list[dict]:
@@ -65,7 +68,7 @@ def read_rows(path: Path | str) -> list[dict]:
     total = int(read_info(path)["total_episodes"])
     file = Path(path) / SIDECAR
     try:
-        rows = pq.read_table(file, schema=ROW).to_pylist() if total else []
+        rows = pq.read_table(file, schema=ROW).to_pylist() if total else []  # columns of later versions are None
     except FileNotFoundError:
         raise SteadyhandError(f"'{path}' has no {SIDECAR}: it was not recorded by Steadyhand") from None
     except (OSError, pa.ArrowException) as error:
@@ -95,4 +98,5 @@ def sidecar_row(info: EpisodeInfo, episode_index: int, robot: str, task: str, hu
         "rules": json.dumps(info.rules),
         "dropped_frames": info.dropped_frames,
         "human_frames": human_frames,
+        "source": info.source,
     }

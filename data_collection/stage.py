@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def lost_images(dataset) -> list[str]:
     """Return the cameras of which the encoder dropped an image; LeRobot itself only logs that."""
     encoder = dataset.writer._streaming_encoder
     return [camera for camera, lost in encoder._dropped_frames.items() if lost] if encoder else []
+
+
+def wait_for_encoder(dataset) -> None:
+    """Wait until the encoder can take an image of every camera, or has died."""
+    encoder = dataset.writer._streaming_encoder
+    for camera, waiting in encoder._frame_queues.items() if encoder else ():
+        while waiting.full() and encoder._threads[camera].is_alive():
+            time.sleep(0.002)
 
 
 def save(dataset) -> None:

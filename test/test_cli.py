@@ -93,6 +93,15 @@ def test_no_command_shows_the_help():
 
 def test_unknown_command():
     assert_refused(steadyhand("evl"), "'evl'", "allowed: demo, twin", "did you mean eval?")
+    assert_refused(steadyhand("data", "cnvert"), "'data cnvert'", "did you mean data convert?")
+
+
+def test_a_family_of_commands_lists_its_own():
+    done = steadyhand("data", "--help")
+    assert done.returncode == 0
+    assert "  data convert " in done.stdout
+    assert "  eval " not in done.stdout
+    assert steadyhand("data").returncode == 2
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -13,6 +13,7 @@ import pytest
         (["twin", "--task", "tea"], "unknown task 'tea'; allowed: none, button_sequence, "),
         (["twin", "--controller", "pid"], "unknown controller 'pid'; allowed: cartesian_impedance, "),
         (["twin", "--cameras", "front,left"], "unknown camera 'left'; allowed: front, side, wrist"),
+        (["record"], "nowhere to record to; give --output for a dataset, --journal for a journal, or both"),
         (["twin", "--rate", "0"], "--rate 0.0 must be positive"),
         (["twin", "--cameras", "none", "--namespace", "arm-1"], "'arm-1' is no ROS namespace"),
         (["policy", "--checkpoint", "nowhere"], "no checkpoint in 'nowhere'"),

@@ -10,7 +10,9 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from listening import Listener
 
 from steadyhand import ros
+from steadyhand.data_collection.convert import ConvertConfig, main
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
+from steadyhand.data_collection.journal_reading import Messages, episodes
 from steadyhand.ros_messages import get_stamp, pose_arrays
 from steadyhand.ros_processes import Processes
 from steadyhand.sim.tasks import make_task
@@ -35,7 +37,7 @@ def move(twin: Listener, decisions: int, period: float = 0.1, silence: tuple[int
 class Recorded:
     """What a recorder was asked, and what it did."""
 
-    folder: Path
+    folder: Path  # of the dataset; the journal lies beside it
     answers: list[str]
     start: np.ndarray  # (3,) of the tool in the first episode
     stamps: list[float]  # of the decisions of the first episode
@@ -56,7 +58,8 @@ def recorded(twin: Listener, tmp_path_factory) -> Recorded:
         return stamps
 
     with Processes(folder) as processes:
-        processes.start("record", "--output", folder / "dataset", "--cameras", "front", "--operator", "test")
+        places = ("--output", folder / "dataset", "--journal", folder / "journal")
+        processes.start("record", *places, "--cameras", "front", "--operator", "test")
         twin.wait_for(lambda: "ready to record" in processes.log("record").read_text(), 40, processes.check)
         twin.reset()
         answers.append(twin.call("session/stop_success").message)
@@ -120,6 +123,28 @@ def test_ctrl_c_loses_only_the_running_episode(recorded):
     dataset = LeRobotDataset("dataset", root=recorded.folder, video_backend="pyav")
     assert dataset.num_episodes == 3
     assert dataset[7]["observation.images.front"].shape == (3, 480, 640)
+
+
+def test_the_journal_gives_the_same_dataset(recorded, tmp_path, capsys):
+    main(ConvertConfig(recorded.folder.parent / "journal", tmp_path / "dataset"))
+    assert "3 episodes added" in capsys.readouterr().out
+    assert load_sidecar(tmp_path / "dataset") == load_sidecar(recorded.folder)
+    live, converted = (
+        LeRobotDataset("dataset", root=folder, video_backend="pyav")
+        for folder in (recorded.folder, tmp_path / "dataset")
+    )
+    assert len(live) == len(converted)
+    for one, other in zip(live, converted, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert value == other[name] if isinstance(value, str) else value.equal(other[name]), name
+
+
+def test_discarded_episodes_stay_in_the_journal(recorded):
+    found = episodes(recorded.folder.parent / "journal")
+    assert [episode.label.get("discarded", False) for episode in found] == [False, False, False, True, True]
+    topics = {message.topic for message in Messages(found[3])}
+    assert {"/joint_states", "/current_twist", "/target_pose", "/front/image_raw", "/controller_status"} <= topics
 
 
 def test_a_silent_topic_is_named(twin, processes, tmp_path):

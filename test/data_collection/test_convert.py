@@ -1,0 +1,230 @@
+"""From a journal to a dataset: the frames, and what happens when something is wrong with an episode.
+
+That they equal those of the live recorder is shown in test/ros/test_record.py, over DDS.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from steadyhand import ros_messages
+from steadyhand.cli import main as cli
+from steadyhand.data_collection.convert import ConvertConfig, main
+from steadyhand.data_collection.dataset import load_columns, load_sidecar
+from steadyhand.data_collection.journal import Channel, Journal, relabel
+from steadyhand.data_collection.ros_journal import type_name
+from steadyhand.errors import SteadyhandError
+from steadyhand.ros import GRIPPER_COMMAND
+from steadyhand.sim.robot import load_robot
+from steadyhand.sim.rotations import rot6d_from_quat
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+JOINTS = load_robot("fr3").joints
+LEVEL = np.array([1.0, 0.0, 0.0, 0.0])  # the tool points down
+START = 1_800_000_000.0
+NOTED = {"robot": "fr3", "task": "go down", "cameras": ["front"], "environment": False, "segment": "demo"}
+
+
+def height(stamp: float) -> float:
+    """Of the tool, m."""
+    return 0.5 - 0.01 * (stamp - START)
+
+
+def said(decisions: int, gap: tuple[int, int] = (0, 0), joints=JOINTS, image=(48, 64)) -> Iterator[tuple]:
+    """What a robot and its operator say: (topic, message, capture stamp, receive stamp), in the order it comes.
+
+    States every 20 ms, images every 40 ms, a decision every 100 ms (gap: none from .. to); everything takes 1 ms.
+    """
+    for tick in range(round((decisions + 5) * 5)):
+        stamp = START + 0.02 * tick + 0.003
+        place = ros_messages.pose([0.4, 0.0, height(stamp)], LEVEL, stamp, "base")
+        messages = [
+            ("current_pose", place),
+            ("reference_pose", place),
+            ("external_wrench", ros_messages.wrench(np.zeros(6), stamp, "base")),
+            ("joint_states", ros_messages.joints(joints, np.full(len(joints), stamp - START), stamp, np.zeros(7))),
+            ("gripper/joint_states", ros_messages.joints(["finger"], [0.5], stamp)),
+        ]
+        if tick % 2 == 0:
+            messages.append(("front/image_raw", ros_messages.image(np.full((*image, 3), tick, np.uint8), stamp, "c")))
+        if tick >= 5 and tick % 5 == 0 and not gap[0] <= tick // 5 - 1 < gap[1] and tick // 5 <= decisions:
+            target = ros_messages.pose([0.4, 0.0, 0.1 * (tick // 5)], LEVEL, stamp + 0.01, "base")
+            yield from ((topic, message, stamp, stamp + 0.001) for topic, message in messages)
+            yield "target_pose", target, stamp + 0.01, stamp + 0.011
+            yield GRIPPER_COMMAND, ros_messages.numbers([0.25]), stamp + 0.011, stamp + 0.011
+        else:
+            yield from ((topic, message, stamp, stamp + 0.001) for topic, message in messages)
+
+
+def nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def record(journal: Journal, messages, label: dict, **noted) -> None:
+    """An episode of these messages."""
+    begun = nanoseconds(START + 0.05) + journal.episodes
+    journal.begin(**{**NOTED, "begun": begun, **noted})
+    last = 0
+    for topic, message, captured, received in messages:
+        kind = type_name(type(message))
+        channel = Channel(f"/{topic}", kind, TYPES.generate_msgdef(kind, ros_version=2)[0])
+        last = nanoseconds(received)
+        journal.add(channel, last, nanoseconds(captured), bytes(serialize_message(message)))
+    journal.end(**label)
+
+
+GOOD = {"success": True, "end_reason": "success", "ended": nanoseconds(START + 50.0)}
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory) -> Path:
+    """Good, with a gap, discarded, of another camera, after a jump of the clock, cut off, good."""
+    folder = tmp_path_factory.mktemp("journal") / "journal"
+    with Journal(folder, reserve=0) as journal:
+        record(journal, said(10), GOOD)
+        record(journal, said(10, gap=(4, 7)), GOOD)
+        record(journal, said(10), GOOD | {"discarded": True})
+        record(journal, said(10, image=(32, 32)), GOOD)
+        jump = [(t, m, c, r - (20.0 if r > START + 1.0 else 0.0)) for t, m, c, r in said(10)]
+        record(journal, jump, GOOD)
+        record(journal, said(10), GOOD)
+        record(journal, said(10), GOOD | {"success": False, "end_reason": "failure"})
+    file = folder / "episode_000005" / "episode_000005_0.mcap"
+    os.truncate(file, file.stat().st_size // 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted(journal, tmp_path_factory) -> tuple[Path, str]:
+    """The dataset, and what was said."""
+    folder = tmp_path_factory.mktemp("converted") / "dataset"
+    command = [sys.executable, "-m", "steadyhand", "data", "convert", str(journal), "--output", str(folder)]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=True)
+    return folder, done.stdout
+
+
+def test_a_frame_is_a_decision_with_the_state_before_it(converted):
+    folder, _ = converted
+    frames = load_columns([folder], ["observation.state", "observation.joints", "action", "action_applied"])
+    assert list(frames.stop - frames.start)[:2] == [10, 7]
+    action, state = frames.columns["action"][:10], frames.columns["observation.state"][:10]
+    decided = START + 0.1 * np.arange(1, 11) + 0.013
+    np.testing.assert_allclose(action[:, 2], 0.1 * np.arange(1, 11), atol=1e-6)
+    np.testing.assert_allclose(action[:, 3:9], np.tile(rot6d_from_quat(LEVEL), (10, 1)), atol=1e-6)
+    np.testing.assert_allclose(action[:, 9], 0.25, atol=1e-6)
+    np.testing.assert_allclose(state[:, 2], [height(stamp - 0.01) for stamp in decided], atol=1e-6)
+    np.testing.assert_allclose(frames.columns["observation.joints"][:10, 0], decided - 0.01 - START, atol=1e-5)
+    # 90 ms after the state: the newest within the period
+    np.testing.assert_allclose(
+        frames.columns["action_applied"][:10, 2], [height(stamp + 0.09) for stamp in decided], atol=1e-6
+    )
+    image = LeRobotDataset("local/test", root=folder, video_backend="pyav")[3]["observation.images.front"]
+    assert float(image.mean()) * 255 == pytest.approx(20, abs=4)  # decision 3 is at tick 20
+
+
+def test_every_episode_is_there_or_named(converted):
+    folder, text = converted
+    rows = load_sidecar(folder)
+    assert [row["source"].partition("@")[0][-1] for row in rows] == ["0", "1", "5", "6"]
+    assert [row["dropped_frames"] for row in rows] == [0, 3, 0, 0]
+    assert [row["success"] for row in rows] == [True, True, None, False]
+    assert rows[2]["end_reason"] == "cut_off"
+    assert "episode_000001: episode 1, 7 frames, 3 dropped (no target_pose for 0.4 s)" in text
+    assert "episode_000002: left out, discarded" in text
+    assert "episode_000003: left out: its columns differ from those of the dataset: " in text
+    assert "episode_000004: left out: the clock went back by 20.0 s" in text
+    assert "bytes is lost" in next(line for line in text.splitlines() if line.startswith("episode_000005: episode 2"))
+    assert "4 episodes added" in text
+    assert "2 left out" in text
+
+
+def test_again_adds_nothing(journal, converted, capsys):
+    before = {file: file.read_bytes() for file in converted[0].rglob("*") if file.is_file()}
+    assert main(ConvertConfig(journal, converted[0])) == 0
+    assert "0 episodes added" in capsys.readouterr().out
+    assert {file: file.read_bytes() for file in converted[0].rglob("*") if file.is_file()} == before
+
+
+def test_what_kill_9_left_is_completed(journal, converted, tmp_path):
+    folder = tmp_path / "dataset"
+    command = [sys.executable, "-m", "steadyhand", "data", "convert", str(journal), "--output", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 60.0
+        while not list(folder.glob("data/*/*.parquet")):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert main(ConvertConfig(journal, folder)) == 0
+    assert load_sidecar(folder) == load_sidecar(converted[0])
+    names = ["observation.state", "observation.reference", "action", "action_applied"]
+    one, other = load_columns([folder], names), load_columns([converted[0]], names)
+    assert all(np.array_equal(one.columns[name], other.columns[name]) for name in names)
+
+
+def test_gaps_can_be_refused_and_labels_count(journal, converted, tmp_path, capsys):
+    relabel(journal, "episode_000000", discarded=True)
+    relabel(journal, "episode_000002", discarded=False)
+    main(ConvertConfig(journal, tmp_path / "dataset", max_dropped=2))
+    said = capsys.readouterr().out
+    assert "episode_000001: left out: 3 frames are missing (no target_pose for 0.4 s)" in said
+    assert [row["source"].partition("@")[0][-1] for row in load_sidecar(tmp_path / "dataset")] == ["2", "5", "6"]
+    main(ConvertConfig(journal, converted[0]))
+    assert "episode_000000: labelled anew since it was converted (episode 0)" in capsys.readouterr().out
+
+
+def test_a_bag_by_rosbags_is_converted(converted, tmp_path, capsys):
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections: dict = {}
+        for topic, message, _, received in said(10):
+            name = f"/left/{topic}"
+            if name not in connections:
+                connections[name] = writer.add_connection(name, type_name(type(message)), typestore=TYPES)
+            writer.write(connections[name], nanoseconds(received), bytes(serialize_message(message)))
+    main(ConvertConfig(tmp_path / "bag", tmp_path / "none", namespace="left"))
+    assert "does not say which robot and task it shows; give --robot and --task" in capsys.readouterr().out
+    config = ConvertConfig(tmp_path / "bag", tmp_path / "dataset", None, "fr3", "go down", "front", "left")
+    main(config)
+    names = ["observation.state", "observation.joints", "action", "action_applied"]
+    one, other = load_columns([tmp_path / "dataset"], names), load_columns([converted[0]], names)
+    assert len(one.columns["action"]) == 10
+    assert all(np.array_equal(one.columns[name], other.columns[name][:10]) for name in names)
+
+
+def test_listing_and_labels(journal, converted, capsys):
+    place = str(journal.parent)
+    assert cli(["data", "ls", place]) == 0
+    assert "journal: 7 episodes (" in capsys.readouterr().out
+    assert cli(["data", "ls", str(converted[0].parent)]) == 0
+    assert f"{converted[0]}  dataset: 4 episodes, " in capsys.readouterr().out
+    assert cli(["data", "label", str(journal), "episode_000006", "--success", "unknown", "--note", "dark"]) == 0
+    assert cli(["data", "show", str(journal)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("episode_000001  finished, success, 1.5 s, ")
+    assert lines[6].startswith("episode_000006  finished, not judged, dark, 1.5 s, ")
+    assert "cut off" in lines[5]
+    assert cli(["data", "show", str(converted[0])]) == 0
+    assert "tasks:\n- go down\n" in capsys.readouterr().out
+    assert cli(["data", "label", str(journal), "episode_000006"]) == 2
+    assert "nothing to decide; give --success, " in capsys.readouterr().err
+
+
+def test_what_is_no_journal_is_refused(tmp_path):
+    with pytest.raises(SteadyhandError, match="does not exist; give the folder of a journal"):
+        main(ConvertConfig(tmp_path / "none", tmp_path / "dataset"))
+    with pytest.raises(SteadyhandError, match="holds no MCAP file"):
+        main(ConvertConfig(tmp_path, tmp_path / "dataset"))
+    (tmp_path / "text.mcap").write_text("no MCAP")
+    with pytest.raises(SteadyhandError, match=r"text.mcap' is no MCAP file"):
+        main(ConvertConfig(tmp_path, tmp_path / "dataset"))
