@@ -211,8 +211,8 @@ def test_listing_and_labels(journal, converted, capsys):
     assert cli(["data", "label", str(journal), "episode_000006", "--success", "unknown", "--note", "dark"]) == 0
     assert cli(["data", "show", str(journal)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("episode_000001  finished, success, 1.5 s, ")
-    assert lines[6].startswith("episode_000006  finished, not judged, dark, 1.5 s, ")
+    assert lines[1].startswith("episode_000001  finished, success, 1.4 s, ")
+    assert lines[6].startswith("episode_000006  finished, not judged, dark, 1.4 s, ")
     assert "cut off" in lines[5]
     assert cli(["data", "show", str(converted[0])]) == 0
     assert "tasks:\n- go down\n" in capsys.readouterr().out
