@@ -66,7 +66,7 @@ class Journal:
         names = [path.name.removeprefix("episode_") for path in folder.glob("episode_*")]
         self.episodes = 1 + max((int(name) for name in names if name.isdigit()), default=-1)
         self.warnings: list[str] = []
-        self._ended = False
+        self._name = self._ended = ""  # of the running episode, and of the last one that is finished
         self.lost = 0  # messages of the episode that the writer could not keep up with
         self._failure = ""
         self._start_writer()
@@ -110,10 +110,10 @@ class Journal:
         if self._process.poll() is not None:
             self._pipe.close()
             self._start_writer()
-        name, self.lost, self._failure = episode_name(self.episodes), 0, ""
+        self._name, self.lost, self._failure = episode_name(self.episodes), 0, ""
         self.episodes += 1
-        self._put("begin", self.folder / name, {"version": __version__, **metadata})
-        return name
+        self._put("begin", self.folder / self._name, {"version": __version__, **metadata})
+        return self._name
 
     def add(self, channel: Channel, received: int, captured: int, data: bytes) -> None:
         """Hand over a message as it came, at once; stamps in ns. Too many waiting ones are counted as lost."""
@@ -142,7 +142,7 @@ class Journal:
             case "failed":
                 self._failure = text
             case "ended":
-                self._ended = True
+                self._ended = text
 
     def end(self, **label: object) -> None:
         """Finish the episode; once this returns it is on the disk.
@@ -150,10 +150,9 @@ class Journal:
         Args:
             label: How it went: success, end_reason, discarded, dropped_frames, ...; JSON types.
         """
-        self._ended = False
-        self._put("end", {**label, "lost_messages": self.lost})
+        self._put("end", self._name, {**label, "lost_messages": self.lost})
         deadline = time.monotonic() + PATIENCE
-        while not self._ended:
+        while self._ended != self._name:
             self.check()
             if time.monotonic() > deadline:
                 raise SteadyhandError(

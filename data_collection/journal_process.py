@@ -149,8 +149,9 @@ class Server:
             case "message" if self._episode is not None:
                 self._attempt(self._episode.write, *values)
             case "end":
-                self._attempt(self._finish, *values)
-                self._pipe.send(("ended", ""))
+                name, label = values
+                self._attempt(self._finish, label)
+                self._tell("ended", name)
 
     def _attempt(self, action, *values) -> None:
         """Do something with the file; what the system refuses ends the episode, not the process."""

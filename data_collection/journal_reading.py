@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import zstandard
 from mcap.exceptions import EndOfFile, McapError
-from mcap.reader import make_reader
+from mcap.reader import SeekingReader
 from mcap.records import Channel, Footer, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader
 from mcap.writer import MCAP0_MAGIC
@@ -22,7 +22,7 @@ from steadyhand.data_collection.journal_process import LABEL, METADATA
 from steadyhand.errors import SteadyhandError, one_line
 
 log = logging.getLogger(__name__)
-_BROKEN = (McapError, zstandard.ZstdError, struct.error, UnicodeDecodeError, ValueError)
+_BROKEN = (McapError, zstandard.ZstdError, struct.error, ValueError, MemoryError)  # the last: a damaged length
 
 
 class State(StrEnum):
@@ -112,19 +112,24 @@ def _notes(file: Path) -> tuple[dict[str, dict], bool]:
             raise SteadyhandError(f"'{file}' is no MCAP file; give the folder of a journal, or an MCAP file")
         stream.seek(0)
         try:
-            reader = make_reader(stream)
+            reader = SeekingReader(stream, record_size_limit=_size(file))
             if reader.get_summary() is not None:
                 return {note.name: _values(note, file) for note in reader.iter_metadata()}, True
         except (*_BROKEN, OSError):  # OSError: shorter than a footer
             stream.seek(0)
         notes = {}
         try:
-            for record in StreamReader(stream, emit_chunks=True).records:
+            for record in StreamReader(stream, emit_chunks=True, record_size_limit=_size(file)).records:
                 if isinstance(record, Metadata):
                     notes[record.name] = _values(record, file)
         except _BROKEN:
             return notes, False
         return notes, True
+
+
+def _size(file: Path) -> int:
+    """Bytes: no record is larger, whatever a damaged one says."""
+    return file.stat().st_size
 
 
 def _values(note: Metadata, file: Path) -> dict:
@@ -163,7 +168,8 @@ class Messages:
 
     def _ordered(self, stream) -> Iterator[Received]:
         try:
-            for schema, channel, message in make_reader(stream).iter_messages(log_time_order=True):
+            reader = SeekingReader(stream, validate_crcs=True, record_size_limit=_size(self._episode.file))
+            for schema, channel, message in reader.iter_messages(log_time_order=True):
                 yield _received(schema, channel, message)
         except _BROKEN as error:
             raise SteadyhandError(f"cannot read '{self._episode.file}': {one_line(error)}") from None
@@ -172,12 +178,12 @@ class Messages:
         schemas: dict[int, Schema] = {}
         channels: dict[int, Channel] = {}
         complete = 0  # bytes up to which everything could be read
-        records = StreamReader(stream, validate_crcs=True).records
+        size = _size(self._episode.file)
+        records = StreamReader(stream, validate_crcs=True, record_size_limit=size).records
         while True:
             try:
                 record = next(records, None)
             except _BROKEN as error:
-                size = self._episode.file.stat().st_size
                 why = "" if isinstance(error, EndOfFile) else f" ({one_line(error)})"
                 self.lost = f"the file breaks off: what came after {complete} of its {size} bytes is lost{why}"
                 return

@@ -4,6 +4,7 @@ That they equal those of the live recorder is shown in test/ros/test_record.py, 
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,12 @@ def journal(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own_journal(journal, tmp_path) -> Path:
+    """A copy, to judge anew."""
+    return shutil.copytree(journal, tmp_path / "own" / "journal")
+
+
 @pytest.fixture(scope="module")
 def converted(journal, tmp_path_factory) -> tuple[Path, str]:
     """The dataset, and what was said."""
@@ -173,15 +180,18 @@ def test_what_kill_9_left_is_completed(journal, converted, tmp_path):
     assert all(np.array_equal(one.columns[name], other.columns[name]) for name in names)
 
 
-def test_gaps_can_be_refused_and_labels_count(journal, converted, tmp_path, capsys):
-    relabel(journal, "episode_000000", discarded=True)
-    relabel(journal, "episode_000002", discarded=False)
-    main(ConvertConfig(journal, tmp_path / "dataset", max_dropped=2))
+def test_gaps_can_be_refused_and_labels_count(own_journal, tmp_path, capsys):
+    relabel(own_journal, "episode_000000", discarded=True)
+    relabel(own_journal, "episode_000002", discarded=False)
+    main(ConvertConfig(own_journal, tmp_path / "dataset", max_dropped=2))
     said = capsys.readouterr().out
     assert "episode_000001: left out: 3 frames are missing (no target_pose for 0.4 s)" in said
     assert [row["source"].partition("@")[0][-1] for row in load_sidecar(tmp_path / "dataset")] == ["2", "5", "6"]
-    main(ConvertConfig(journal, converted[0]))
-    assert "episode_000000: labelled anew since it was converted (episode 0)" in capsys.readouterr().out
+    relabel(own_journal, "episode_000006", success=None)
+    main(ConvertConfig(own_journal, tmp_path / "dataset"))
+    said = capsys.readouterr().out
+    assert "episode_000006: labelled anew since it was converted (episode 2)" in said
+    assert "episode_000001: episode 3" in said
 
 
 def test_a_bag_by_rosbags_is_converted(converted, tmp_path, capsys):
@@ -202,8 +212,8 @@ def test_a_bag_by_rosbags_is_converted(converted, tmp_path, capsys):
     assert all(np.array_equal(one.columns[name], other.columns[name][:10]) for name in names)
 
 
-def test_listing_and_labels(journal, converted, capsys):
-    place = str(journal.parent)
+def test_listing_and_labels(own_journal, converted, capsys):
+    journal, place = own_journal, str(own_journal.parent)
     assert cli(["data", "ls", place]) == 0
     assert "journal: 7 episodes (" in capsys.readouterr().out
     assert cli(["data", "ls", str(converted[0].parent)]) == 0

@@ -141,8 +141,13 @@ def test_a_disk_that_refuses_to_write_costs_what_it_refused(tmp_path):
         journal.end(success=True, end_reason="success")
         journal.begin()
         assert "cannot write the journal: File too large" in wait_for_failure(journal)
-    small, large = episodes(tmp_path)
-    assert (small.state, large.state) == (State.FINISHED, State.CUT_OFF)
+        with pytest.raises(SteadyhandError, match="File too large"):
+            journal.end(success=True)
+        journal.begin()
+        journaling.write(journal, 0.1)
+        journal.end(success=True, end_reason="success")
+    small, large, next_one = episodes(tmp_path)
+    assert (small.state, large.state, next_one.state) == (State.FINISHED, State.CUT_OFF, State.FINISHED)
     heard = numbers(large)
     assert heard == list(range(len(heard)))
 
