@@ -196,7 +196,7 @@ def assert_kept(folder: Path, killed: int, stamps: list[int] | None = None) -> N
     with AnyReader([finished.file.parent]) as reader:
         heard = [journaling.number(data) for _, _, data in reader.messages()]
     assert heard == list(range(len(heard)))
-    assert len(heard) > 10
+    assert heard
     messages = list(Messages(running))
     assert [journaling.number(message.data) for message in messages] == list(range(len(messages)))
     # measured from the last message that was handed over: the test itself may be held up before it kills
