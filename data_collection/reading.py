@@ -72,7 +72,7 @@ def _load_one(path: Path, columns: list[str]) -> tuple[dict[str, np.ndarray], np
     names = list(dict.fromkeys([*columns, "episode_index"]))
     tables = list(read_tables(path, "data", names, total))
     arrays = {
-        name: np.concatenate([_to_numpy(table[name], readable[name]["shape"]) for table in tables]) for name in names
+        name: np.concatenate([column_array(table[name], readable[name]["shape"]) for table in tables]) for name in names
     }
     if len(arrays["episode_index"]) < total:
         raise SteadyhandError(f"dataset '{path}' holds fewer than its {total} frames; restore it from a copy")
@@ -100,7 +100,8 @@ def read_table(file: Path, columns: list[str] | None) -> pa.Table:
         raise SteadyhandError(f"cannot read {file}: {error}; restore it from a copy") from None
 
 
-def _to_numpy(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:
+def column_array(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:
+    """A parquet column as an array (rows, *shape); (rows,) for shape (1,)."""
     values = pa.concat_arrays(column.chunks)
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
