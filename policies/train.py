@@ -14,6 +14,7 @@ import torch
 from lerobot.configs import FeatureType, PolicyFeature
 from tqdm import tqdm
 
+from steadyhand.data_collection.exclusion import read_exclusions
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.policies.flow import SteadyhandFlowConfig
 from steadyhand.policies.flow.modeling_steadyhand_flow import SteadyhandFlowPolicy
@@ -54,7 +55,7 @@ def train(config: TrainConfig) -> TrainResult:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a second thread costs more than it brings at this size
     try:
-        frames = load_frames(config.dataset)
+        frames = load_frames(config.dataset, config.exclude)
         weights = sample_weights(config.weights, frames, config.dataset)
         torch.manual_seed(config.seed)
         policy = _build_policy(config)
@@ -100,7 +101,8 @@ def _settings(config: TrainConfig) -> dict:
     """What must stay the same for a run to be continued."""
     fields = {name: value for name, value in dataclasses.asdict(config).items()
               if name not in ("output", "resume", "progress")}  # fmt: skip
-    return fields | {"dataset": [str(path.resolve()) for path in config.dataset]}
+    excluded = read_exclusions(config.exclude, config.dataset) if config.exclude is not None else None
+    return fields | {"dataset": [str(path.resolve()) for path in config.dataset], "exclude": excluded}
 
 
 def _check_same(config: TrainConfig, file: Path, settings: dict) -> None:

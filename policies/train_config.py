@@ -23,6 +23,9 @@ class TrainConfig:
     """Seed of weights, batches and noise."""
     weights: str = "uniform"
     """Visits per frame: uniform, iwr (half interventions) or rac (human frames and unaided successes)."""
+    exclude: str | None = None
+    """Leave episodes out: a list that `steadyhand data check|score --exclude-list` wrote, or auto for the lists in the
+    datasets themselves."""
     resume: bool = False
     """Continue the run in --output."""
     progress: Annotated[bool, tyro.conf.Suppress] = True
