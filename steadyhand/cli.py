@@ -41,6 +41,8 @@ COMMANDS = {
     "data ls": Command("steadyhand.data_collection.listing", "list journals and datasets", "ls"),
     "data show": Command("steadyhand.data_collection.listing", "describe a journal or dataset", "show"),
     "policy": Command("steadyhand.policies.node", "let a policy drive the robot"),
+    "data check": Command("steadyhand.data_collection.quality_command", "find broken episodes", "check_command"),
+    "data score": Command("steadyhand.data_collection.quality_command", "find odd demonstrations", "score_command"),
     "train": Command("steadyhand.policies.train_config", "train a policy on a dataset"),
     "eval": Command("steadyhand.evaluate", "measure a policy on the twin, with confidence intervals"),
     "compare": Command("steadyhand.compare", "tell policies apart by their evaluations, or plan how to"),
