@@ -8,7 +8,7 @@ from tyro.conf import Positional
 
 from steadyhand.errors import unknown
 
-NAMES = ("control", "twin")  # the modules whose main(config) measures; the others help them
+NAMES = ("control", "curation", "twin")  # the modules whose main(config) measures; the others help them
 
 
 @dataclass
