@@ -104,7 +104,7 @@ def collect(task: str, seeds: Sequence[int], bad: int, folder: Path) -> list[str
 def discriminations(folder: Path, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
     """Area under the ROC curve against good episodes: metric or "combined" -> kind, or "any" -> area."""
     scores, _ = score(load_recorded(folder))
-    columns = {name: [entry.classes["demo"][name] for entry in scores] for name in METRICS}
+    columns = {name: [float(entry.classes["demo"][name] or 0.0) for entry in scores] for name in METRICS}
     columns["combined"] = [float(entry.score or 0.0) for entry in scores]
     return {
         name: {

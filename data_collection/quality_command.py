@@ -97,7 +97,7 @@ def score_command(config: ScoreConfig) -> None:
         "episodes": [asdict(entry) for entry in scores],
         "not_compared": skipped,
     }
-    (output / "score.json").write_text(json.dumps(content, indent=1) + "\n")
+    (output / "score.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     (output / "score.html").write_text(page(config.dataset, scores, skipped, findings), encoding="utf-8")
     print(table(ordered[:SHOWN]))
     for name, why in skipped.items():
@@ -120,9 +120,13 @@ def table(scores: list[Score]) -> str:
     for entry in scores:
         start = f"{entry.episode:>7} {entry.score:6.2f}"
         for name, metrics in entry.classes.items():
-            lines.append(f"{start}  {name:<10}" + "".join(f"{metrics[metric]:12.3g}" for metric in METRICS))
+            lines.append(f"{start}  {name:<10}" + "".join(map(_cell, metrics.values())))
             start = " " * len(start)
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>12}" if value is None else f"{value:12.3g}"
 
 
 def _list(given: str, dataset: Path, by: str, reasons: dict[int, str]) -> None:

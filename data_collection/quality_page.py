@@ -77,7 +77,7 @@ def score_plot(known: list[Score]) -> str:
 def class_ranks(scores: list[Score], name: str) -> tuple[list[int], np.ndarray]:
     """Episodes that have a class, and their ranks (episodes, metrics) in it."""
     chosen = [entry for entry in scores if name in entry.classes]
-    columns = [ranks(np.array([entry.classes[name][metric] for entry in chosen])) for metric in METRICS]
+    columns = [ranks(np.array([entry.classes[name][metric] for entry in chosen], dtype=float)) for metric in METRICS]
     return [entry.episode for entry in chosen], np.array(columns).T
 
 

@@ -77,13 +77,13 @@ class Score:
         frames: Of its frames those that were compared.
         score: 0 (best) to 1, see `combine`; of several classes weighted by their frames; None if nothing could be
             compared.
-        classes: Class -> metric -> value, more is worse.
+        classes: Class -> metric -> value, more is worse; None where nothing moves that could be measured.
     """
 
     episode: int
     frames: int
     score: float | None
-    classes: dict[str, dict[str, float]]
+    classes: dict[str, dict[str, float | None]]
 
 
 def score(recorded: Recorded) -> tuple[list[Score], dict[str, str]]:
@@ -96,7 +96,7 @@ def score(recorded: Recorded) -> tuple[list[Score], dict[str, str]]:
         if name not in recorded.columns:
             raise NotApplicableError(f"no column '{name}'")
     episodes = range(len(recorded.rows))
-    values: dict[int, dict[str, dict[str, float]]] = {episode: {} for episode in episodes}
+    values: dict[int, dict[str, dict[str, float | None]]] = {episode: {} for episode in episodes}
     weighted: dict[int, list[tuple[int, float]]] = {episode: [] for episode in episodes}
     skipped = {}
     for segment in CLASSES:
@@ -110,7 +110,8 @@ def score(recorded: Recorded) -> tuple[list[Score], dict[str, str]]:
         metrics = {metric: measure(group) for metric, measure in METRICS.items()}
         combined = combine(metrics)
         for i, part in enumerate(group.parts):
-            values[part.episode][name] = {metric: float(column[i]) for metric, column in metrics.items()}
+            known = {metric: float(column[i]) for metric, column in metrics.items()}
+            values[part.episode][name] = {m: value if np.isfinite(value) else None for m, value in known.items()}
             weighted[part.episode].append((len(part.rows), float(combined[i])))
     scores = []
     for episode in episodes:
@@ -237,7 +238,7 @@ def _strangeness(group: Group) -> np.ndarray:
 
 def _neighbourhood(group: Group) -> np.ndarray:
     """(2, episodes): mean squared deviation of actions, mean distance of states; neighbours from other episodes."""
-    rows = [part.rows[:: _thinning(group)] for part in group.parts]
+    rows = _thinned(group)
     fold = np.arange(len(rows)) % min(FOLDS, len(rows))
     result = np.zeros((2, len(rows)))
     for number in range(fold.max() + 1):
@@ -250,8 +251,9 @@ def _neighbourhood(group: Group) -> np.ndarray:
     return result
 
 
-def _thinning(group: Group) -> int:
-    return -(-len(group.state) // MOST_FRAMES)
+def _thinned(group: Group) -> list[np.ndarray]:
+    """For every part its rows, so many left out evenly that about MOST_FRAMES remain."""
+    return [part.rows[:: -(-len(group.state) // MOST_FRAMES)] for part in group.parts]
 
 
 def _information(group: Group) -> np.ndarray:
@@ -260,7 +262,7 @@ def _information(group: Group) -> np.ndarray:
     end = np.concatenate([np.full(stop - start, stop - 1) for part in group.parts for start, stop in part.stretches])
     following = np.minimum(np.arange(len(state))[:, None] + np.arange(CHUNK), end[:, None])
     chunk = principal(group.action[following].reshape(len(state), -1), COMPONENTS)
-    used = np.random.default_rng(0).permutation(np.arange(0, len(state), _thinning(group)))
+    used = np.random.default_rng(0).permutation(np.concatenate(_thinned(group)))
     terms = np.full(len(state), np.nan)
     for batch in np.array_split(used, -(-len(used) // BATCH)):
         terms[batch] = information_terms(state[batch], chunk[batch])

@@ -74,6 +74,15 @@ def test_classes_are_compared_with_themselves(mixed):
     assert interventions == pytest.approx(demonstrations, abs=0.1)
 
 
+def test_what_cannot_be_measured_is_none(demos):
+    recorded = load_recorded(demos)
+    still = recorded.columns["action"].copy()
+    still[recorded.frames[4]] = still[0]
+    entry = score(replace(recorded, columns=recorded.columns | {"action": still}))[0][4]
+    assert entry.classes["demo"]["jerk"] is None
+    assert 0 < entry.score <= 1
+
+
 def test_a_class_of_few_episodes_is_not_compared(mixed):
     recorded = load_recorded(mixed)
     few = recorded.columns["segment"].copy()
