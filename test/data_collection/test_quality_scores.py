@@ -10,9 +10,10 @@ import pytest
 from motions import LENGTH, record_plain, record_smooth
 
 from steadyhand.cli import main
+from steadyhand.data_collection.dataset import features
 from steadyhand.data_collection.exclusion import EXCLUDE, excluded_numbers, read_exclusions, write_exclusions
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.quality_data import load_recorded
+from steadyhand.data_collection.quality_data import Recorded, load_recorded
 from steadyhand.data_collection.quality_scores import METRICS, make_group, score
 from steadyhand.errors import SteadyhandError
 
@@ -125,6 +126,14 @@ def test_a_list_keeps_what_others_wrote(listed):
     write_exclusions("auto", listed, "score", {5: "score 0.9"})
     entries = json.loads((listed / EXCLUDE).read_text())["episodes"]
     assert [(e["episode"], e["by"]) for e in entries] == [(NOISY, "check"), (4, "check"), (5, "score")]
+
+
+def test_two_arms_are_known_by_their_names():
+    described = {"features": features({"left_": 7, "right_": 7})}
+    columns = {name: np.zeros((1, *column["shape"])) for name, column in described["features"].items()}
+    recorded = Recorded(Path(), described, columns, [], None, "fr3")
+    assert recorded.arms == ["left_", "right_"]
+    assert recorded.posture == [*range(10), *range(16, 26)]
 
 
 def test_lists_of_several_datasets(demos, listed):
