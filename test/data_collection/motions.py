@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from lerobot.configs import RGBEncoderConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from recording import open_writer
 
@@ -57,17 +58,32 @@ def _frame(columns: dict, tool: np.ndarray, action: np.ndarray, i: int, segment:
     return frame
 
 
-def record_plain(path: Path, tasks: list[str]) -> Path:
-    """What LeRobot itself records from an arm's motors, one episode a task."""
+def record_plain(path: Path, tasks: list[str], lost: range | None = None) -> Path:
+    """What LeRobot itself records from an arm's motors, one episode a task.
+
+    With `lost`, also from a camera, all episodes in one file, whose images of those numbers the encoder never gets:
+    LeRobot drops images like this when its encoder falls behind.
+    """
     column = {"dtype": "float32", "shape": (len(MOTORS),), "names": MOTORS}
-    dataset = LeRobotDataset.create(
-        "test/plain", fps=30, root=path, features={"observation.state": column, "action": column}, use_videos=False
-    )
+    columns = {"observation.state": column, "action": column}
+    video: dict = {"use_videos": False}
+    if lost is not None:
+        columns["observation.images.top"] = FILMED["observation.images.front"]
+        video = {"rgb_encoder": RGBEncoderConfig(vcodec="h264"), "video_backend": "pyav", "streaming_encoding": True}
+    dataset = LeRobotDataset.create("test/plain", fps=30, root=path, features=columns, **video)
+    if lost is not None:
+        _lose(dataset.writer._streaming_encoder, lost)
     random = np.random.default_rng(1)
     for task in tasks:
         motors = reach(random, 61).astype(np.float32)
         for i in range(60):
-            dataset.add_frame({"observation.state": motors[i], "action": motors[i + 1], "task": task})
+            image = {"observation.images.top": np.full((32, 32, 3), 4 * i, np.uint8)} if lost is not None else {}
+            dataset.add_frame({"observation.state": motors[i], "action": motors[i + 1], "task": task, **image})
         dataset.save_episode()
     dataset.finalize()
     return path
+
+
+def _lose(encoder, lost: range) -> None:
+    feed, count = encoder.feed_frame, iter(range(10_000))
+    encoder.feed_frame = lambda *image: None if next(count) in lost else feed(*image)

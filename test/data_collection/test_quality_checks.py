@@ -167,6 +167,13 @@ def test_a_dataset_of_plain_lerobot(tmp_path, capsys):
     assert "not applicable: labels (no column 'segment')" in capsys.readouterr().out
 
 
+def test_images_that_lerobot_lost(tmp_path):
+    path = record_plain(tmp_path / "plain", tasks=["push"] * 3, lost=range(70, 74))
+    assert len(list((path / "videos").rglob("*.mp4"))) == 1
+    found = [(f.episode, f.check, f.verdict, f.what) for f in check(load_recorded(path))[0]]
+    assert found == [(1, "video", Verdict.EXCLUDE, "observation.images.top: 56 images for 60 frames")]
+
+
 def test_files_and_mistakes(spoiled, tmp_path, capsys):
     edit(spoiled, FAULTS["nan"][0])
     options = ["--json", str(tmp_path / "check.json"), "--exclude-list", "auto"]
