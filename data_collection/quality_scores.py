@@ -22,7 +22,7 @@ from steadyhand.data_collection.quality_estimators import (
 from steadyhand.data_collection.schema import POSE_NAMES
 
 CLASSES = (*HUMAN_SEGMENTS, Segment.POLICY)  # handovers and rewinds follow a rule
-LEAST_FRAMES = 8  # of a class in an episode, one after the other
+LEAST_FRAMES = 4  # of a class in an episode, one after the other
 LEAST_EPISODES = 6  # with a class, to compare them
 NEIGHBOURS = 10
 FOLDS = 10

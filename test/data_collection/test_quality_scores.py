@@ -90,7 +90,7 @@ def test_a_class_of_few_episodes_is_not_compared(mixed):
     few[recorded.frames[0][12:21]] = Segment.HANDOVER
     few[recorded.frames[2][12:21]] = Segment.REWIND
     scores, skipped = score(replace(recorded, columns=recorded.columns | {"segment": few}))
-    assert skipped == {"recovery": "5 episodes with 8 frames in a row, needed: 6"}
+    assert skipped == {"recovery": "5 episodes with 4 frames in a row, needed: 6"}
     assert "recovery" not in scores[4].classes
 
 
