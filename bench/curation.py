@@ -30,7 +30,7 @@ STALL = (15, 30)  # decisions that a stall lasts
 TASKS = {"peg_insertion": 3_200_000, "pick_place": 3_300_000}  # task -> first seed; the scores were chosen on others
 GOOD, BAD = 60, 8  # demonstrations to find; bad ones of each kind
 RETRAIN = ("peg_insertion", 3_400_000, 30, 10)  # task, first seed, good, bad of each kind
-STEPS, TRAINING_SEEDS = 2000, (0, 1)
+STEPS, TRAINING_SEEDS = 2000, (0, 1, 2)
 EVALUATION_SEEDS = range(3_500_000, 3_500_100)
 
 
