@@ -12,8 +12,8 @@ FIND_PYTHON = for python in $${PYTHON:-python3.12 $(PYENV)/3.12*/bin/python pyth
 NO_PYTHON = steadyhand: error: no Python 3.12 or newer$${PYTHON:+ in PYTHON=$$PYTHON}; install one (pyenv install 3.12) \
 	or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12
 # A sourced ROS distribution brings its own rclpy and messages.
-EXTRAS := ray,stl,$(if $(ROS_DISTRO),pointcloud,ros,pointcloud),view,dev
-CPP_SOURCES := CMakeLists.txt $(shell find crisp_control sim/native bench/native -name '*.[ch]pp' -o -name CMakeLists.txt)
+EXTRAS := ray,stl,pointcloud,view,$(if $(ROS_DISTRO),dev,ros,dev)
+CPP_SOURCES := CMakeLists.txt $(shell find crisp_control sim bench/native -name '*.[ch]pp' -o -name CMakeLists.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all lint doctor bench clean

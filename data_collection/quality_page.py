@@ -13,7 +13,7 @@ from steadyhand.data_collection.quality_estimators import ranks
 from steadyhand.data_collection.quality_scores import METRICS, Score
 from steadyhand.report import environment
 from steadyhand.report_plots import PANEL
-from steadyhand.report_style import LIGHT, css_variables, no_ticks, style, to_svg
+from steadyhand.report_style import LIGHT, no_ticks, style, to_svg
 
 ROWS = 20  # worst episodes in the table and in each class's plot
 MEANING = {
@@ -38,8 +38,6 @@ def page(dataset: Path, scores: list[Score], skipped: dict[str, str], findings: 
         environment()
         .get_template("quality.html")
         .render(
-            light=Markup(css_variables(dark=False)),
-            dark=Markup(css_variables(dark=True)),
             dataset=dataset.resolve().name,
             episodes=len(scores),
             compared=len(known),

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-_OPTICAL = np.diag([1.0, -1.0, -1.0])  # MuJoCo's cameras have y up and look along -z
+OPTICAL = np.diag([1.0, -1.0, -1.0])  # MuJoCo's cameras have y up and look along -z
 
 
 def intrinsics(fovy: float, width: int, height: int) -> np.ndarray:
@@ -25,6 +25,6 @@ def camera_pose(data: mujoco.MjData, camera: str | int) -> np.ndarray:
     """
     view = data.camera(camera)
     T_world_camera = np.eye(4)
-    T_world_camera[:3, :3] = view.xmat.reshape(3, 3) @ _OPTICAL
+    T_world_camera[:3, :3] = view.xmat.reshape(3, 3) @ OPTICAL
     T_world_camera[:3, 3] = view.xpos
     return T_world_camera

@@ -1,8 +1,7 @@
 """Where failures gather: which values of the drawn conditions make them more frequent."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import fisher_exact
@@ -33,10 +32,6 @@ class Cluster:
     def real(self) -> bool:
         """Whether chance is no good explanation."""
         return self.p_holm <= ALPHA
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON files."""
-        return asdict(self)
 
 
 def find_clusters(episodes: Sequence[EpisodeResult]) -> list[Cluster]:

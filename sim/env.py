@@ -14,12 +14,13 @@ from steadyhand.sim.robot import RobotSpec, load_robot
 from steadyhand.sim.robot_file import SensorSpec
 from steadyhand.sim.rotations import quat_from_rot6d, rot6d_from_quat
 from steadyhand.sim.scene import build_spec, check_home, compile, home_qpos
-from steadyhand.sim.tasks import Conditions, Task, check_conditions, draw, make_task
+from steadyhand.sim.tasks import Conditions, Perception, Start, Task, check_conditions, draw, make_task
 
 DECISION_PERIOD = 0.1  # s
 ACTION_SIZE = 10
 PUSH_SECONDS = 0.2
 SETTLE = 5  # decisions that success must last: what still moves may yet fall over, and letting go is part of the task
+SETTLE_SECONDS = (SETTLE - 1) * DECISION_PERIOD  # from the first to the last of them
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ class World:
     def arm(self) -> ArmModel:
         """The first arm's model."""
         return self.arms[0].model
+
+    @property
+    def objects(self) -> list[int]:
+        """Numbers of the bodies that are no part of an arm nor of the room."""
+        model = self.model
+        joints = [arm.mount.prefix + name for arm in self.arms for name in arm.robot.joints]
+        roots = {int(model.body_rootid[model.joint(name).bodyid[0]]) for name in joints}
+        links = {arm.mount.prefix + link for arm in self.arms for link in arm.robot.urdf.links}
+        others = [body for body in range(1, model.nbody) if int(model.body_rootid[body]) not in roots]
+        return [body for body in others if model.body(body).name not in links]
 
     @property
     def action_size(self) -> int:
@@ -172,6 +183,30 @@ class Frame:
         }
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """All that a seed decides about an episode of a world."""
+
+    conditions: dict[str, float | str]
+    instruction: str
+    start: Start
+    perception: Perception
+    human: np.random.Generator  # of the operator
+    fate: np.random.Generator  # of what disturbs
+
+
+def draw_episode(world: World, seed: int, conditions: Conditions | None = None) -> Drawn:
+    """Draw the episode of a seed; conditions replace what would be drawn, by their names in the task's ranges."""
+    task = world.task
+    assert task is not None
+    scene, eyes, human, fate = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(4))
+    check_conditions(task.ranges, conditions or {})
+    drawn = draw(task.ranges, scene) | dict(conditions or {})
+    instruction = task.instruction(drawn, world.disturbance.wording)
+    start = task.start(world.model, world.home, drawn)
+    return Drawn(drawn, instruction, start, task.perception(eyes), human, fate)
+
+
 class Episode:
     """One twin running a task: observe, request, let time pass, judge."""
 
@@ -191,20 +226,15 @@ class Episode:
             seed: Of everything that is drawn.
             conditions: Replace what would be drawn, by their names in the task's ranges.
         """
-        streams = np.random.SeedSequence(seed).spawn(4)
-        scene, eyes, human, fate = (np.random.default_rng(stream) for stream in streams)
-        check_conditions(self.task.ranges, conditions or {})
-        self.seed = seed
-        self.conditions = draw(self.task.ranges, scene) | dict(conditions or {})
-        self.instruction = self.task.instruction(self.conditions, self.world.disturbance.wording)
-        begin = self.task.start(self.world.model, self.world.home, self.conditions)
-        self.twin.reset(begin.qpos, begin.mocap, 1.0, seed)
-        self.memory = begin.memory
-        self.perception = self.task.perception(eyes)
-        self.operator = self.task.operator(human)
+        drawn = draw_episode(self.world, seed, conditions)
+        self.seed, self.conditions, self.instruction = seed, drawn.conditions, drawn.instruction
+        self.twin.reset(drawn.start.qpos, drawn.start.mocap, 1.0, seed)
+        self.memory = drawn.start.memory
+        self.perception = drawn.perception
+        self.operator = self.task.operator(drawn.human)
         self.time_limit = self.task.time_limit  # s; a supervised episode may set its own
         self.steps = 0
-        self._push = draw_push(self.world.disturbance.push, self.time_limit, fate)
+        self._push = draw_push(self.world.disturbance.push, self.time_limit, drawn.fate)
         self.progress = np.zeros(len(self.task.subtasks))  # best so far
         self._settled = 0
         self._looked: tuple[float, tuple[tuple[Observation, ...], np.ndarray]] | None = None

@@ -41,12 +41,16 @@ class Job:
         return __version__, driver.name, driver.version
 
 
-@lru_cache(maxsize=1)
 def open_job(job: Job) -> tuple[World, Driver, list[Requirement]]:
     """Load what a job names, once per process."""
-    world = World.load(job.robot, job.task)
+    return _open(job.robot, job.task, job.policy, job.requirements)
+
+
+@lru_cache(maxsize=1)
+def _open(robot: str, task: str, policy: str, requirements: tuple[str, ...]) -> tuple[World, Driver, list[Requirement]]:
+    world = World.load(robot, task)
     assert world.task is not None
-    return world, make_driver(job.policy), make_requirements(job.requirements, world.task)
+    return world, make_driver(policy), make_requirements(requirements, world.task)
 
 
 def run_job(job: Job, seeds: Sequence[int], workers: int) -> Iterator[EpisodeResult]:

@@ -14,7 +14,7 @@ from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
 from steadyhand.sim.export import export_twin
 from steadyhand.sim.meshes import parse_packages
-from steadyhand.sim.realtime import RealtimeArm, RealtimeWorld
+from steadyhand.sim.realtime import RealtimeArm, RealtimeWorld, check_speed
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_arm import ArmTopics
 from steadyhand.sim.ros_cameras import Cameras
@@ -26,7 +26,6 @@ from steadyhand.sim.tasks.own import is_own
 STATUS_PERIOD = 0.1  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
 FRAMES_PERIOD = 0.02  # s
-SPEEDS = (0.1, 10.0)
 
 
 @dataclass
@@ -156,8 +155,7 @@ def _check(config: TwinConfig) -> None:
         if getattr(config, name) <= 0:
             option = name.replace("_", "-")
             raise SteadyhandError(f"--{option} {getattr(config, name)} must be positive; leave it out for the default")
-    if not SPEEDS[0] <= config.speed <= SPEEDS[1]:
-        raise SteadyhandError(f"--speed {config.speed} is not from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
+    check_speed(config.speed)
     if config.task not in (None, "none") and not is_own(str(config.task)) and config.task not in task_names():
         raise unknown("task", config.task, ["none", *task_names()], "or path/to/my_task.py:MyTask")
     if config.controller not in CONTROLLERS:

@@ -15,7 +15,7 @@ from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.env import World
 from steadyhand.sim.robot_file import SensorSpec
 
-# Of one unit of sensor_noise: about what joint encoders, torque sensors and a wrist sensor of good arms show.
+# Of one unit of sensor_noise: chosen to be of the size that encoders, torque and wrist sensors have, not measured.
 NOISE = SensorSpec(q_noise=2e-5, dq_noise=2e-3, tau_noise=0.05, force_noise=0.1, torque_noise=0.005)
 PAYLOAD_RADIUS = 0.03  # m, of the ball that a payload weighs like
 EVERYTHING, PICTURES, WORDS = "everything", "pictures", "words"
@@ -91,14 +91,9 @@ def _joint_friction(world: World, factor: float) -> World:
 
 
 def _object_mass(world: World, factor: float) -> World:
-    arms = {
-        int(model.body_rootid[model.joint(arm.mount.prefix + arm.robot.joints[0]).bodyid[0]])
-        for model in [world.model]
-        for arm in world.arms
-    }
+    own = world.objects
 
     def edit(model: mujoco.MjModel) -> None:
-        own = np.array([body > 0 and int(model.body_rootid[body]) not in arms for body in range(model.nbody)])
         model.body_mass[own] *= factor
         model.body_inertia[own] *= factor
         mujoco.mj_setConst(model, mujoco.MjData(model))
@@ -107,6 +102,10 @@ def _object_mass(world: World, factor: float) -> World:
 
 
 def _payload(world: World, mass: float) -> World:
+    if mass and any(arm.robot.force_torque_link for arm in world.arms):
+        # The sensor takes off what hangs on it, so it would know of the payload.
+        raise SteadyhandError("perturbation 'payload' is for arms without force_torque_link; leave it out")
+
     def edit(model: mujoco.MjModel) -> None:
         for arm in world.arms:
             body = model.body(arm.mount.prefix + arm.robot.tool_frame).id

@@ -14,12 +14,14 @@ import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim.evaluate import Job, run_job
 from steadyhand.sim.evaluation import EpisodeResult, keep_scenes
 from steadyhand.sim.rollout import ROWS
 
+BLOCKS = 4  # per worker at least, so that none is left alone with a long rest
 RETRIES = 5  # of a block, each after the loss of a process
 MEMORY = 100_000_000  # bytes for results under way; they are small, Ray would take a third of the machine
 
@@ -52,7 +54,7 @@ def run_ray(job: Job, seeds: Sequence[int], workers: int, address: str | None) -
 def _run(job: Job, seeds: Sequence[int], workers: int, address: str | None) -> Iterator[EpisodeResult]:
     import ray
 
-    size = min(ROWS, math.ceil(len(seeds) / (4 * workers)))
+    size = min(ROWS, math.ceil(len(seeds) / (BLOCKS * workers)))
     waiting = list(enumerate(seeds[first : first + size] for first in range(0, len(seeds), size)))[::-1]
     expected = job.described
     with _cluster(workers, address):
@@ -63,7 +65,8 @@ def _run(job: Job, seeds: Sequence[int], workers: int, address: str | None) -> I
         while waiting or under_way:
             while waiting and len(under_way) < workers:
                 number, block = waiting.pop()
-                under_way[task.remote(job, block, expected)] = number
+                points = tuple(point for point in job.points if point[0] in block)
+                under_way[task.remote(replace(job, points=points), block, expected)] = number
             for reference in ray.wait(list(under_way))[0]:
                 finished[under_way.pop(reference)] = _result(reference)
             while following in finished:
@@ -126,7 +129,7 @@ def _cluster(workers: int, address: str | None) -> Iterator[None]:
         stack.callback(ray.shutdown)
         try:
             ray.init(**options)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             where = f"Ray at '{address}' cannot be reached" if address else "Ray cannot be started"
             raise SteadyhandError(f"{where}: {str(error).split(chr(10))[0]}") from None
         yield

@@ -10,10 +10,17 @@ import numpy as np
 from steadyhand.crisp_control._core import References
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Observation, RealtimeTwin
-from steadyhand.sim.env import MountedArm, World
-from steadyhand.sim.tasks import draw
+from steadyhand.sim.env import SETTLE_SECONDS, MountedArm, World, draw_episode
 
 log = logging.getLogger(__name__)
+
+SPEEDS = (0.1, 10.0)  # simulated seconds per second
+
+
+def check_speed(speed: float) -> None:
+    """Refuse a --speed outside SPEEDS."""
+    if not SPEEDS[0] <= speed <= SPEEDS[1]:
+        raise SteadyhandError(f"--speed {speed} is not from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,8 @@ class RealtimeWorld:
         self._loop = RealtimeTwin(self._twin, speed)
         self._shadow = Shadow(world.model)
         self.seed = seed
-        start = self._begin()
-        self._twin.reset(*start)
+        self._good_since: float | None = None
+        self._twin.reset(*self._begin())
 
     def start(self) -> None:
         """Run the loop until ``stop``."""
@@ -129,19 +136,14 @@ class RealtimeWorld:
         """How well the loop keeps real time, see ``RealtimeTwin``."""
         return self._loop.statistics()
 
-    def _begin(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Draw the episode of the present seed, as ``Episode.reset`` does: qpos, mocap, gripper."""
-        scene, eyes, _ = (np.random.default_rng(s) for s in np.random.SeedSequence(self.seed).spawn(3))
-        self._success, self.instruction = False, ""
-        task, world = self.world.task, self.world
-        if task is None:
-            return world.home, self._twin.mocap, 1.0
-        self._perception = task.perception(eyes)
-        conditions = draw(task.ranges, scene)
-        self.instruction = task.instruction(conditions)
-        begin = task.start(world.model, world.home, conditions)
-        self._memory = begin.memory
-        return begin.qpos, begin.mocap, 1.0
+    def _begin(self) -> tuple[np.ndarray, np.ndarray, float, int]:
+        """Draw the episode of the present seed, as ``Episode.reset`` does: what ``RealtimeTwin.reset`` takes."""
+        self._success, self._good_since, self.instruction = False, None, ""
+        if self.world.task is None:
+            return self.world.home, self._twin.mocap, 1.0, self.seed
+        drawn = draw_episode(self.world, self.seed)
+        self.instruction, self._perception, self._memory = drawn.instruction, drawn.perception, drawn.start.memory
+        return drawn.start.qpos, drawn.start.mocap, 1.0, self.seed
 
     def reset(self) -> None:
         """Start the next episode; returns when the loop has begun it."""
@@ -187,8 +189,17 @@ class RealtimeWorld:
         self._shadow.show(instant)
         self._memory = task.remember(self._shadow, instant.observations, self._memory)
         truth = task.truth(self._shadow, self._memory)
-        self._success = self._success or task.success(instant.observations, truth)
+        self._judge(task.success(instant.observations, truth), instant.observation.time)
         return TaskView(truth, self._perception.see(truth), self._success)
+
+    def _judge(self, good: bool, now: float) -> None:
+        """Success has to last, as in an episode."""
+        if not good:
+            self._good_since = None
+        elif self._good_since is None:
+            self._good_since = now
+        if self._good_since is not None and now - self._good_since >= SETTLE_SECONDS - 1e-6:
+            self._success = True
 
 
 def _instant(snapshot: tuple[list[Observation], np.ndarray, np.ndarray]) -> Instant:

@@ -96,7 +96,7 @@ class EpisodeLog:
     decisions: list[Decision] = field(default_factory=list)
     applied: list[np.ndarray] = field(default_factory=list)  # (10,) an arm: tracked at the period's end
     scenes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # qpos, mocap at each decision
-    counters: dict[str, int] = field(default_factory=dict)  # of the controller, at the end
+    counters: dict[str, int] = field(default_factory=dict)  # of the controllers, at the end
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -140,7 +140,7 @@ class Rollout:
         """Yield the episodes in the order of their seeds, each as soon as it and all before it are done."""
         waiting = list(enumerate(seeds))[::-1]
         episodes = [Episode(self._world) for _ in range(min(ROWS, len(waiting)))]
-        batch = TwinBatch([episode.twin for episode in episodes], self._workers)
+        batch: TwinBatch | None = None
         active: dict[int, tuple[int, EpisodeLog]] = {}
         finished: dict[int, EpisodeLog] = {}
         following = 0
@@ -149,9 +149,9 @@ class Rollout:
                 if row not in active and waiting:
                     order, seed = waiting.pop()
                     if self._vary is not None:
-                        episodes[row] = Episode(self._vary(seed))
-                        batch = TwinBatch([episode.twin for episode in episodes], self._workers)
+                        episodes[row], batch = Episode(self._vary(seed)), None
                     active[row] = order, self._begin(row, episodes[row], seed)
+            batch = batch or TwinBatch([episode.twin for episode in episodes], self._workers)
             for row in self._advance(episodes, batch, active):
                 order, log = active.pop(row)
                 finished[order] = log
@@ -193,5 +193,6 @@ class Rollout:
         log.steps = episode.steps
         log.progress = dict(zip(episode.task.subtasks, map(float, episode.progress), strict=True))
         log.force_peak = max(arm.force_peak for arm in seen)
-        log.counters = seen[0].status.counters
+        counts = [arm.status.counters for arm in seen]
+        log.counters = {name: sum(count[name] for count in counts) for name in counts[0]}
         return True

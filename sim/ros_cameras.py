@@ -7,6 +7,7 @@ import numpy as np
 
 from steadyhand import ros, ros_messages
 from steadyhand.errors import unknown
+from steadyhand.sim.camera_model import intrinsics
 from steadyhand.sim.realtime import Instant, Shadow
 from steadyhand.sim.render import Renderer
 
@@ -27,7 +28,7 @@ class Cameras:
                 raise unknown("camera", name, known, 'or "none" for no images')
         self._names, self._size = names, (width, height)
         self._shadow = Shadow(model)
-        self._angle = {name: float(np.deg2rad(model.camera(name).fovy[0])) for name in names}
+        self._K = {name: intrinsics(float(model.camera(name).fovy[0]), width, height) for name in names}
         self._renderer = Renderer(model, width, height) if names else None
         self._out: dict[str, Any] = {}
 
@@ -41,7 +42,7 @@ class Cameras:
         """Draw what somebody listens to, stamped with the time of the state that it shows."""
         stamp = instant.observation.time
         for name in self._names:
-            info = ros_messages.camera_info(*self._size, self._angle[name], stamp, optical_frame(name))
+            info = ros_messages.camera_info(*self._size, self._K[name], stamp, optical_frame(name))
             self._out[f"{name}/camera_info"].publish(info)
         wanted = [name for name in self._names if self._listeners(name, "image_raw", "compressed")]
         if self._renderer is None or not wanted:

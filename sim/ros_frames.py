@@ -7,6 +7,7 @@ import pinocchio
 from scipy.spatial.transform import Rotation
 
 from steadyhand import ros, ros_messages
+from steadyhand.sim.camera_model import OPTICAL
 from steadyhand.sim.env import MountedArm, World
 from steadyhand.sim.realtime import Instant, Shadow
 from steadyhand.sim.ros_cameras import optical_frame
@@ -18,7 +19,6 @@ NO_TF = (
 )
 WORLD = "world"
 """The frame that several arms stand in."""
-_OPTICAL = np.diag([1.0, -1.0, -1.0])  # MuJoCo's cameras look along -z with y up
 
 
 class FrameTree:
@@ -32,7 +32,7 @@ class FrameTree:
         self._model, self._shadow = world.model, Shadow(world.model)
         self._arms, self._links = arms, [_Links(arm, self._shadow) for arm in arms]
         self._root = WORLD if arms[0].mount.prefix else arms[0].robot.base_frame
-        self._objects = _objects(world)
+        self._objects = [name for body in world.objects if (name := world.model.body(body).name)]
         shown = {arm.mount.prefix for arm in arms}
         hidden = {body for arm in world.arms if arm.mount.prefix not in shown for body in _links(arm)}
         carriers = [world.model.body(body).name for body in world.model.cam_bodyid]
@@ -66,7 +66,7 @@ class FrameTree:
         model = self._model
         body = int(model.cam_bodyid[index])
         parent = model.body(body).name if body else self._root
-        turned = Rotation.from_quat(model.cam_quat[index], scalar_first=True) * Rotation.from_matrix(_OPTICAL)
+        turned = Rotation.from_quat(model.cam_quat[index], scalar_first=True) * Rotation.from_matrix(OPTICAL)
         name = optical_frame(model.camera(index).name)
         return ros_messages.transform(parent, name, model.cam_pos[index], turned.as_quat(), stamp)
 
@@ -106,16 +106,6 @@ class _Links:
 
 def _links(arm: MountedArm) -> set[str]:
     return {arm.mount.prefix + link for link in arm.robot.urdf.links}
-
-
-def _objects(world: World) -> list[str]:
-    """Bodies with a name that are no part of an arm."""
-    model = world.model
-    joints = [arm.mount.prefix + name for arm in world.arms for name in arm.robot.joints]
-    roots = {model.body_rootid[model.jnt_bodyid[model.joint(name).id]] for name in joints}
-    links = set().union(*map(_links, world.arms))
-    bodies = [i for i in range(1, model.nbody) if model.body_rootid[i] not in roots]
-    return [name for i in bodies if (name := model.body(i).name) and name not in links]
 
 
 class FrameTopics:

@@ -13,12 +13,11 @@ import mujoco
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim.env import Episode, World
 from steadyhand.sim.evaluate import make_driver
-from steadyhand.sim.realtime import Instant, Shadow
+from steadyhand.sim.realtime import SPEEDS, Instant, Shadow, check_speed
 from steadyhand.sim.rollout import Driver
 
 PICTURE_PERIOD = 0.04  # s between two pictures
 BETWEEN = 1.0  # s that the end of an episode is shown
-SPEEDS = (0.1, 10.0)
 HOST = "127.0.0.1"  # whoever reaches the page controls it, and viser asks nobody for a password
 
 
@@ -164,6 +163,7 @@ class Show:
     def __init__(self, world: World, driver: Driver, screen: Page | Window) -> None:
         self._episode, self._driver, self._screen = Episode(world), driver, screen
         self._shadow, self.score = Shadow(world.model), Score()
+        self._due = time.monotonic()  # of the next picture
 
     def play(self, seed: int) -> bool:
         """One episode; False once nobody watches any more."""
@@ -186,7 +186,6 @@ class Show:
         """One decision period, in pictures; waits while paused."""
         controls, left = self._screen.controls, self._episode.ticks
         while left > 0:
-            began = time.monotonic()
             if not controls.paused:
                 ticks = min(left, max(1, round(PICTURE_PERIOD * controls.speed / self._episode.twin.timestep)))
                 self._episode.twin.step(ticks)
@@ -197,7 +196,8 @@ class Show:
             self._picture(seed)
             if controls.next or controls.closed:
                 return
-            time.sleep(max(0.0, began + wait - time.monotonic()))
+            self._due = max(self._due + wait, time.monotonic())  # drawing and deciding take time, too
+            time.sleep(max(0.0, self._due - time.monotonic()))
 
     def _picture(self, seed: int) -> None:
         twin = self._episode.twin
@@ -210,8 +210,7 @@ class Show:
 
 def main(config: ViewConfig) -> int:
     """Show episodes until there are no more, the window is closed, or Ctrl-C."""
-    if not SPEEDS[0] <= config.speed <= SPEEDS[1]:
-        raise SteadyhandError(f"--speed {config.speed} is not from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
+    check_speed(config.speed)
     if config.episodes is not None and config.episodes < 1:
         raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
     world = World.load(config.robot, config.task)

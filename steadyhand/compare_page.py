@@ -7,7 +7,6 @@ from markupsafe import Markup
 from steadyhand import compare_plots as plots
 from steadyhand.compare_text import notes, p_text, ranges, seconds_text, sentences, signed, verdicts
 from steadyhand.report import environment
-from steadyhand.report_style import css_variables
 from steadyhand.sim.comparison import ALPHA, Comparison
 from steadyhand.sim.evaluation_file import EvaluationFile
 
@@ -17,8 +16,6 @@ def page(evaluations: Sequence[EvaluationFile], comparisons: Sequence[Comparison
     reasons = plots.reasons(evaluations)
     template = environment().get_template("compare.html")
     return template.render(
-        light=Markup(css_variables(dark=False)),
-        dark=Markup(css_variables(dark=True)),
         task=evaluations[0].task,
         robot=evaluations[0].robot,
         headline=headline(comparisons),

@@ -12,7 +12,6 @@ from steadyhand import eval_text as text
 from steadyhand.compare_text import ranges, seconds_text
 from steadyhand.report import environment
 from steadyhand.report_data import embed
-from steadyhand.report_style import css_variables
 from steadyhand.sim.clusters import find_clusters, telling
 from steadyhand.sim.evaluation import Evaluation
 from steadyhand.sim.evaluation_file import EvaluationFile, Row
@@ -25,8 +24,6 @@ def page(evaluation: Evaluation, videos: Sequence[Path]) -> str:
     films, left_out = embed({"all": sorted(videos)})
     as_file = _file(evaluation)
     return template.render(
-        light=Markup(css_variables(dark=False)),
-        dark=Markup(css_variables(dark=True)),
         evaluation=evaluation,
         what=f"{evaluation.policy} {evaluation.version}".strip(),
         percent=f"{100 * evaluation.success.p:.1f}",

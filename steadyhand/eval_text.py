@@ -26,13 +26,8 @@ def rate_cells(rate: Rate) -> list[str]:
 
 def reason_rates(evaluation: Evaluation) -> dict[str, Rate]:
     """How many of all episodes each reason ended, most frequent first."""
-    ended = [episode.reason for episode in evaluation.episodes if not episode.success]
     total = len(evaluation.episodes)
-    return {
-        reason: Rate.of([True] * count + [False] * (total - count))
-        for reason, count in evaluation.reasons.items()
-        if reason in ended
-    }
+    return {name: Rate.of([True] * count + [False] * (total - count)) for name, count in evaluation.reasons.items()}
 
 
 def motion_rows(episodes: Sequence[EpisodeResult]) -> list[list[str]]:

@@ -56,13 +56,19 @@ def main(config: EvalConfig) -> None:
     if config.perturb and config.require:
         raise SteadyhandError("--require judges episodes of the nominal world; leave it out of a sweep (--perturb)")
     extents = parse_extents(config.perturb)
-    job = Job(_absolute(config.robot), _absolute(config.task), _absolute(config.policy), config.require, config.videos)
+    policy = str(Path(config.policy).absolute()) if _is_checkpoint(config.policy) else config.policy
+    job = Job(_absolute(config.robot), _absolute(config.task), policy, config.require, config.videos)
     world, _, _ = open_job(job)
     output = new_folder(config.output)
     seeds = range(config.seed, config.seed + config.episodes)
     if extents:
         sweep = run_sweep(replace(job, films=0), extents, seeds, config.workers, config.engine, config.ray_address)
         save_sweep(sweep, output)
+        if not sweep.complete:
+            print(
+                f"stopped after {len(sweep.points)} of {sweep.requested} episodes; they are in {output / 'sweep.json'}"
+            )
+            raise KeyboardInterrupt
         print(sweep_report(sweep))
         print(f"written: {output / 'sweep.html'}, {output / 'sweep.json'}")
         return
@@ -73,9 +79,13 @@ def main(config: EvalConfig) -> None:
 
 
 def _absolute(name: str) -> str:
-    """A file or folder under the name that other processes know it by, too; words as they are."""
+    """A robot or task under the name that other processes know it by, too: files have a suffix, words stay."""
     path, colon, attribute = name.partition(":")
-    return str(Path(path).absolute()) + colon + attribute if Path(path).exists() and name != "scripted" else name
+    return str(Path(path).absolute()) + colon + attribute if Path(path).suffix else name
+
+
+def _is_checkpoint(policy: str) -> bool:
+    return policy != "scripted" and Path(policy).exists()
 
 
 def save_evaluation(evaluation: Evaluation, world: World, output: Path) -> None:

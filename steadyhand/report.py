@@ -39,8 +39,6 @@ def write_report(folder: Path, summary: dict) -> Path:
     page = templates.get_template("report.html").render(
         summary=summary,
         folder=folder,
-        light=Markup(css_variables(dark=False)),
-        dark=Markup(css_variables(dark=True)),
         segments=[segment.name.lower() for segment in Segment],
         summary_json=json.dumps(summary, indent=1),
         **_headline(summary),
@@ -59,9 +57,11 @@ def write_report(folder: Path, summary: dict) -> Path:
 
 def environment() -> jinja2.Environment:
     """Where templates are found; what comes from outside is escaped in them, and nothing may be missing."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    made.globals |= {"light": Markup(css_variables(dark=False)), "dark": Markup(css_variables(dark=True))}
+    return made
 
 
 def percent(fraction: float) -> str:

@@ -157,17 +157,15 @@ def compressed(pixels: np.ndarray, stamp: float, frame: str, quality: int = 90) 
     return message
 
 
-def camera_info(width: int, height: int, vertical_angle: float, stamp: float, frame: str) -> CameraInfo:
-    """Pinhole camera without distortion, from its vertical opening angle in radians."""
-    focal = 0.5 * height / np.tan(0.5 * vertical_angle)
-    cx, cy = 0.5 * (width - 1), 0.5 * (height - 1)
+def camera_info(width: int, height: int, K: np.ndarray, stamp: float, frame: str) -> CameraInfo:
+    """Pinhole camera without distortion, from its camera matrix (3, 3)."""
     message = CameraInfo(height=height, width=width, distortion_model="plumb_bob")
     set_stamp(message.header, stamp)
     message.header.frame_id = frame
     message.d = array.array("d", [0.0] * 5)
-    message.k = np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1], dtype=np.float64)
+    message.k = K.ravel()
     message.r = np.eye(3).ravel()
-    message.p = np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0], dtype=np.float64)
+    message.p = np.hstack([K, np.zeros((3, 1))]).ravel()
     return message
 
 

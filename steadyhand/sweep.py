@@ -40,6 +40,12 @@ class Sweep:
     version: str
     extents: tuple[Extent, ...]
     points: tuple[Point, ...]
+    requested: int  # episodes asked for; there are fewer if it was stopped
+
+    @property
+    def complete(self) -> bool:
+        """False if it was stopped before the last episode."""
+        return len(self.points) == self.requested
 
     @property
     def spread(self) -> list[Point]:
@@ -58,13 +64,15 @@ class Sweep:
 
     def as_dict(self) -> dict[str, Any]:
         """Content of sweep.json."""
-        axes = [{**asdict(effect), "unit": AXES[effect.name].unit, "real": effect.real} for effect in self.effects]
+        known = self.effects if self.complete else []
+        axes = [{**asdict(effect), "unit": AXES[effect.name].unit, "real": effect.real} for effect in known]
         return {
             "schema": SCHEMA,
             "robot": self.robot,
             "task": self.task,
             "policy": self.policy,
             "version": self.version,
+            "requested": self.requested,
             "success": self.success.as_dict(),
             "axes": axes,
             "episodes": [asdict(point) for point in self.points],
@@ -85,22 +93,24 @@ def run_sweep(
         evaluation = evaluate_job(replace(job, points=table), seeds, workers, engine, ray_address)
         rows = dict(zip(seeds, values, strict=True))
         points.extend(Point(e.seed, stage, rows[e.seed], e.success, e.reason, e.seconds) for e in evaluation.episodes)
-        if not evaluation.complete:
-            raise KeyboardInterrupt
         return evaluation
 
     spread = spread_points(extents, half, seeds[0])
     first = run_stage(1, seeds[:half], spread)
-    outcomes = [episode.success for episode in first.episodes]
-    run_stage(2, seeds[half:], boundary_points(extents, spread, outcomes, len(seeds) - half, seeds[0]))
-    return Sweep(first.robot, first.task, first.policy, first.version, tuple(extents), tuple(points))
+    if first.complete:
+        outcomes = [episode.success for episode in first.episodes]
+        run_stage(2, seeds[half:], boundary_points(extents, spread, outcomes, len(seeds) - half, seeds[0]))
+    words = (first.robot, first.task, first.policy, first.version)
+    return Sweep(*words, tuple(extents), tuple(points), len(seeds))
 
 
 def save_sweep(sweep: Sweep, output: Path) -> None:
-    """Write sweep.json and sweep.html."""
+    """Write sweep.json, and sweep.html of a complete one."""
+    (output / "sweep.json").write_text(json.dumps(sweep.as_dict(), indent=1) + "\n", encoding="utf-8")
+    if not sweep.complete:
+        return
     from steadyhand.sweep_page import page  # matplotlib takes a second to import
 
-    (output / "sweep.json").write_text(json.dumps(sweep.as_dict(), indent=1) + "\n", encoding="utf-8")
     (output / "sweep.html").write_text(page(sweep), encoding="utf-8")
 
 

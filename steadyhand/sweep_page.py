@@ -11,7 +11,7 @@ from steadyhand.compare_plots import named_rows
 from steadyhand.compare_text import ranges
 from steadyhand.report import environment
 from steadyhand.report_plots import PANEL
-from steadyhand.report_style import LIGHT, css_variables, no_ticks, style, to_svg
+from steadyhand.report_style import LIGHT, no_ticks, style, to_svg
 from steadyhand.sim.perturbation import AXES
 from steadyhand.sim.sweep import PARTS, AxisEffect
 from steadyhand.sweep import HEADER, Point, Sweep, effect_rows
@@ -27,8 +27,6 @@ def page(sweep: Sweep) -> str:
         environment()
         .get_template("sweep.html")
         .render(
-            light=Markup(css_variables(dark=False)),
-            dark=Markup(css_variables(dark=True)),
             sweep=sweep,
             what=f"{sweep.policy} {sweep.version}".strip(),
             percent=f"{100 * sweep.success.p:.0f}",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from steadyhand.cli import main
+from steadyhand.sim import evaluate
 from steadyhand.sim.evaluate import Job
 from steadyhand.sim.perturbation import AXES
 from steadyhand.sim.sweep import Extent, parse_extents, spread_points
@@ -23,7 +24,7 @@ def made(success, extents, count: int = 200) -> Sweep:
         Point(seed, 1 + (seed >= count // 2), row, bool(success(row)), "" if success(row) else "late", 2.0)
         for seed, row in enumerate(values)
     ]
-    return Sweep("fr3", "reach", "mine", "7", tuple(extents), tuple(points))
+    return Sweep("fr3", "reach", "mine", "7", tuple(extents), tuple(points), count)
 
 
 def test_a_sweep_does_not_depend_on_the_workers_and_stages_are_apart():
@@ -87,6 +88,23 @@ def test_rates_come_from_the_spread_episodes_alone():
     extents = [Extent("push", 0.0, 40.0)]
     shown = made(lambda row: True, extents)
     spoiled = tuple(point if point.stage == 1 else Point(**{**vars(point), "success": False}) for point in shown.points)
-    again = Sweep(shown.robot, shown.task, shown.policy, shown.version, shown.extents, spoiled)
+    again = Sweep(shown.robot, shown.task, shown.policy, shown.version, shown.extents, spoiled, shown.requested)
     assert again.success == shown.success
     np.testing.assert_array_equal([r.p for r in again.effects[0].rates], 1.0)
+
+
+def test_what_is_stopped_keeps_its_episodes(tmp_path, monkeypatch, capsys):
+    def stop_after_ten(*arguments):
+        for count, result in enumerate(run_job(*arguments)):
+            if count == 10:
+                raise KeyboardInterrupt
+            yield result
+
+    run_job = evaluate.run_job
+    monkeypatch.setattr(evaluate, "run_job", stop_after_ten)
+    assert main(["eval", "--task", "reach", "--perturb", "push", "--episodes", "40", "--output", str(tmp_path)]) == 130
+    assert "stopped after 10 of 40 episodes" in capsys.readouterr().out
+    written = json.loads((tmp_path / "sweep.json").read_text())
+    assert [episode["seed"] for episode in written["episodes"]] == list(SEEDS[:10])
+    assert (written["requested"], written["axes"]) == (40, [])
+    assert not (tmp_path / "sweep.html").exists()

@@ -46,6 +46,7 @@ void Arm::bind_wrench(const mjModel& model, const std::string& prefix) {
 }
 
 void Arm::reset(const mjData& data, double gripper, std::uint64_t seed) noexcept {
+  sensed_ = {};  // the wrench of what ran before must not come out of the delay
   command_ = {};
   command_.gripper = gripper;
   requested_ = command_;

@@ -230,7 +230,7 @@ void bind_realtime(nb::module_& m) {
             s.send({references, gripper}, arm);
           },
           "references"_a, "gripper"_a, "arm"_a = 0)
-      .def("reset", &RealtimeTwin::request_reset, "qpos"_a, "mocap"_a, "gripper"_a = 1.0,
+      .def("reset", &RealtimeTwin::request_reset, "qpos"_a, "mocap"_a, "gripper"_a = 1.0, "seed"_a = 0,
            "Asks the loop to restart there; False if it does not take requests.")
       .def("set_paused", &RealtimeTwin::request_pause, "paused"_a)
       .def(

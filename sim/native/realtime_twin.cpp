@@ -65,13 +65,15 @@ void RealtimeTwin::stop() {
   thread_.join();
 }
 
-bool RealtimeTwin::request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper) {
+bool RealtimeTwin::request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper,
+                                 std::uint64_t seed) {
   twin_.check_state(qpos, mocap);
   Request request;
   request.kind = Request::Kind::kReset;
   std::copy_n(qpos.data(), qpos.size(), request.qpos.begin());
   std::copy_n(mocap.data(), mocap.size(), request.mocap.begin());
   request.gripper = gripper;
+  request.seed = seed;
   return requests_.push(request);
 }
 
@@ -113,7 +115,7 @@ void RealtimeTwin::serve_requests() noexcept {
     if (request.kind == Request::Kind::kPause) {
       paused_ = request.paused;
     } else {
-      twin_.reset(request.qpos.data(), request.mocap.data(), request.gripper);
+      twin_.reset(request.qpos.data(), request.mocap.data(), request.gripper, request.seed);
     }
   }
 }
@@ -129,7 +131,6 @@ void RealtimeTwin::publish(double now) noexcept {
     std::copy_n(twin_.data().mocap_pos + 3 * i, 3, snapshot.mocap.data() + 7 * i);
     std::copy_n(twin_.data().mocap_quat + 4 * i, 4, snapshot.mocap.data() + 7 * i + 3);
   }
-  snapshot.simulated = twin_.data().time;
   snapshot_.write(snapshot);
 }
 

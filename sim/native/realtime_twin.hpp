@@ -18,7 +18,6 @@ struct Snapshot {
   std::array<Observation, kMaxArms> observations;
   std::array<double, kMaxPositions> qpos{};
   std::array<double, 7 * kMaxMocap> mocap{};
-  double simulated = 0.0;  ///< s of simulated time since the last reset
 };
 
 struct RealtimeStatistics {
@@ -53,7 +52,7 @@ class RealtimeTwin {
   /// Of the sending thread: what a next command changes.
   const Command& last_sent(int arm) const noexcept { return last_sent_[arm]; }
   /// False if the queue of requests is full (the loop is not running).
-  bool request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper);
+  bool request_reset(const Eigen::VectorXd& qpos, const Eigen::VectorXd& mocap, double gripper, std::uint64_t seed);
   bool request_pause(bool paused);
   /// Newest snapshot, valid until the next call; null if there is none newer than the last one read.
   const Snapshot* snapshot() noexcept { return snapshot_.read(); }
@@ -67,6 +66,7 @@ class RealtimeTwin {
     std::array<double, kMaxPositions> qpos{};
     std::array<double, 7 * kMaxMocap> mocap{};
     double gripper = 1.0;
+    std::uint64_t seed = 0;  ///< of the sensors
     bool paused = false;
   };
 

@@ -49,6 +49,7 @@ int TwinPhysics::add_joint(const std::string& name, Drive drive, double initial_
 
 void TwinPhysics::reset() noexcept {
   mj_resetData(model_.get(), data_.get());
+  owed_ = 0.0;
   for (const Joint& joint : joints_) {
     data_->qpos[joint.qpos] = joint.initial;
     const bool holds = joint.actuator >= 0 && model_->actuator_biastype[joint.actuator] != mjBIAS_NONE;
@@ -63,8 +64,10 @@ void TwinPhysics::command(int joint, double value) noexcept {
 }
 
 bool TwinPhysics::advance(double seconds) noexcept {
-  const double steps = std::clamp(std::round(seconds / timestep()), 1.0, static_cast<double>(kMaxSteps));
-  for (int i = 0; i < static_cast<int>(steps); ++i) mj_step(model_.get(), data_.get());
+  owed_ = std::clamp(owed_ + seconds, 0.0, kMaxSteps * timestep());
+  const int steps = static_cast<int>(owed_ / timestep() + 1e-6);
+  owed_ -= steps * timestep();
+  for (int i = 0; i < steps; ++i) mj_step(model_.get(), data_.get());
   const auto* warning = data_->warning;  // MuJoCo resets what diverges
   return warning[mjWARN_BADQPOS].number + warning[mjWARN_BADQVEL].number + warning[mjWARN_BADQACC].number == 0;
 }

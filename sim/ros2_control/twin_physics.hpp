@@ -28,7 +28,8 @@ class TwinPhysics {
   void reset() noexcept;
   /// The actuator's input from now on: Nm, or m. What is not finite changes nothing.
   void command(int joint, double value) noexcept;
-  /// Lets time pass, in whole time steps, at least one and at most kMaxSteps. False once the simulation has diverged.
+  /// Lets time pass, in whole time steps, at most kMaxSteps; what is left over counts next time. False once the
+  /// simulation has diverged.
   bool advance(double seconds) noexcept;
   /// Brakes: whatever moved stands still.
   void stop() noexcept;
@@ -51,6 +52,7 @@ class TwinPhysics {
   std::unique_ptr<mjModel, Free> model_;
   std::unique_ptr<mjData, Free> data_;
   std::vector<Joint> joints_;
+  double owed_ = 0.0;  ///< s that have passed and not been simulated yet
 };
 
 }  // namespace steadyhand

@@ -33,6 +33,7 @@ class TwinSystem : public hardware_interface::SystemInterface {
 
   CallbackReturn on_activate(const rclcpp_lifecycle::State&) override {
     physics_->reset();
+    claimed_ = 0;  // nobody can have claimed anything yet
     for (const Joint& joint : joints_) {
       if (joint.drive == Drive::kEffort) set_command(joint.effort, 0.0);
       if (joint.drive == Drive::kPosition) set_command(joint.position, physics_->state(joint.number).position);

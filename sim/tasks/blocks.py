@@ -9,11 +9,6 @@ from steadyhand.sim._native import Observation
 from steadyhand.sim.rotations import matrix_from_rot6d, rot6d_from_quat, yaw_of
 from steadyhand.sim.tasks.task import Scene
 
-ORANGE = (0.91, 0.45, 0.18, 1.0)
-BLUE = (0.20, 0.36, 0.55, 1.0)
-GREEN = (0.36, 0.58, 0.40, 1.0)
-PALE = (0.90, 0.87, 0.81, 1.0)
-SLATE = (0.30, 0.32, 0.35, 1.0)
 DENSITY = 700.0  # kg/m^3, of wood
 REACH = 0.85  # m from the base beyond which nothing is grasped from above
 LET_GO = 0.6  # gripper opening that holds nothing: what is grasped is at most 36 mm wide, an opening of 0.45
@@ -113,3 +108,17 @@ def holds(observation: Observation, position: np.ndarray) -> bool:
 def nearness(distance: float, scale: float = 0.3) -> float:
     """Progress of a way that is still `distance` m long: 1 at its end, 0 from `scale` on."""
     return float(np.clip(1.0 - distance / scale, 0.0, 1.0))
+
+
+class FrozenError:
+    """An error of seeing a thing: drawn anew while the thing can be seen, and kept while it is hidden."""
+
+    def __init__(self, rng: np.random.Generator, sigma: Sequence[float] | np.ndarray) -> None:
+        self._rng, self._sigma = rng, sigma
+        self._now = rng.normal(0.0, sigma)
+
+    def look(self, hidden: bool) -> np.ndarray:
+        """The error of now, as many numbers as sigma has."""
+        if not hidden:
+            self._now = self._rng.normal(0.0, self._sigma)
+        return self._now

@@ -1,7 +1,7 @@
 """Button sequence: press four buttons in the order that the instruction says.
 
-The buttons are sprung and come back slowly, so that nobody who looks ten times a second misses a press. Pressing the
-wrong one, or one again, cannot be undone.
+The buttons are sprung and come back slowly, so that who looks ten times a second misses no press of more than 9 mm of
+their 12 mm. Pressing the wrong one, or one again, cannot be undone.
 """
 
 from collections.abc import Sequence

@@ -12,11 +12,7 @@ import numpy as np
 from steadyhand.sim._native import Observation
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.tasks.blocks import (
-    BLUE,
-    ORANGE,
-    PALE,
     POSE,
-    SLATE,
     add_block,
     add_box,
     holds,
@@ -34,6 +30,7 @@ from steadyhand.sim.tasks.blocks import (
 )
 from steadyhand.sim.tasks.grasping import GraspingHand
 from steadyhand.sim.tasks.operator import Goal, smallest
+from steadyhand.sim.tasks.palette import BLUE, ORANGE, PALE, SLATE
 from steadyhand.sim.tasks.task import Conditions, Range, Ranges, Scene, Start, Task, free_pose
 
 # Along x the cabinet's frame points out of its front, its origin is on the table below the middle of the front.
@@ -138,8 +135,9 @@ class Drawer(Task):
         if out_of_reach(truth[:POSE]):
             return "block_out_of_reach"
         local = seen_from(truth[9:14], truth)
-        under = -DEPTH < local[0] < 0.0 and abs(local[1]) < WIDTH / 2 and local[2] < CABINET_HEIGHT
-        return "block_behind_drawer" if under and not inside(truth) else None
+        behind = -DEPTH < local[0] < truth[14] - DEPTH  # the drawer's back
+        under = abs(local[1]) < WIDTH / 2 and local[2] < CABINET_HEIGHT
+        return "block_behind_drawer" if behind and under else None
 
     def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """Where it got stuck."""

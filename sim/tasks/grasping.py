@@ -9,7 +9,7 @@ from abc import abstractmethod
 import numpy as np
 
 from steadyhand.sim.rotations import yaw_of
-from steadyhand.sim.tasks.operator import PROGRESS, Goal, ScriptedHand, Skill, smallest
+from steadyhand.sim.tasks.operator import NUDGE, PROGRESS, Goal, ScriptedHand, Skill, smallest
 
 CLOSED = 0.48  # gripper opening below which the fingers hold what is at most 36 mm wide
 OPEN = 0.62  # and above which they hold nothing
@@ -17,7 +17,6 @@ NEAR = 0.015  # m between the tool and what it holds
 ABOVE = 0.006  # m beside the grasp that the fingers still clear
 TURNED = 0.06  # rad
 FRUITLESS = 8.0  # s without any of the things moving before taking over: a hand may be busy and yet do nothing
-NUDGE = 0.25  # of the seen offset, per decision: the joints stick, requesting the place itself does not get there
 
 SOFTLY = 0.12  # the same for an empty hand, whose open fingers leave it room
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from steadyhand.sim.mount import PAIR
 from steadyhand.sim.rotations import yaw_of
-from steadyhand.sim.tasks.operator import Goal, ScriptedHand, Skill
+from steadyhand.sim.tasks.operator import Goal, ScriptedHand, Skill, smallest
 
 ARM = 16  # values of observation.state of one arm
 ACTION = 10  # of an action
@@ -14,7 +14,7 @@ MEETING = np.array([0.45, 0.0, 0.24])  # m, where the bar's centre is handed ove
 SAFE_HEIGHT = 0.30  # m of a tool that has nothing to do
 APART = 0.16  # m in y by which a hand without work keeps away from the bar's end
 REACHED = 0.012  # m
-TRUTH = 11  # values of the task's truth; behind them hands see the other arm's state
+TRUTH = 12  # values of the task's truth; behind them hands see the other arm's state
 
 
 def end_of(truth: np.ndarray, arm: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def end_of(truth: np.ndarray, arm: int) -> np.ndarray:
 
 
 class HandoverOperator:
-    """See the module's docstring. State (32,), truth (11,), action (20,)."""
+    """See the module's docstring. State (32,), truth (12,), action (20,)."""
 
     def __init__(self, rng: np.random.Generator, rest_height: float, skill: Skill | None = None) -> None:
         self._hands = (_Left(rng, rest_height, skill), _Right(rng, rest_height, skill))
@@ -85,7 +85,7 @@ class _Hand(ScriptedHand):
     def _turned(self, truth: np.ndarray) -> float:
         """The yaw at which the fingers close across the bar: of the two, the one the hand is nearer to."""
         bar = np.arctan2(-truth[6], truth[7])
-        return float(self._hand[3] + (bar - self._hand[3] + np.pi / 2 + np.pi / 2) % np.pi - np.pi / 2)
+        return float(self._hand[3] + smallest(bar + np.pi / 2 - self._hand[3], np.pi))
 
     def _grasp(self, state: np.ndarray, truth: np.ndarray) -> Goal:
         """Above its end of the bar, down, close."""
@@ -104,7 +104,7 @@ class _Hand(ScriptedHand):
     def _carry(self, state: np.ndarray, truth: np.ndarray, centre: np.ndarray, speed: float) -> Goal:
         """Move the bar's centre there, its length along y."""
         bar = np.arctan2(-truth[6], truth[7])
-        turn = -((bar + np.pi / 2) % np.pi - np.pi / 2)
+        turn = -smallest(bar, np.pi)
         arm = np.array([0.0, GRASP_OFF_CENTRE if self.arm == 0 else -GRASP_OFF_CENTRE, 0.0])
         return Goal(np.append(centre + arm, yaw_of(state[3:9]) + turn), 0.0, speed)
 

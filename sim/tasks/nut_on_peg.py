@@ -16,10 +16,8 @@ from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.rotations import yaw_of
 from steadyhand.sim.scene import STIFF
 from steadyhand.sim.tasks.blocks import (
-    BLUE,
-    ORANGE,
-    PALE,
     POSE,
+    FrozenError,
     above,
     add_box,
     holds,
@@ -35,6 +33,7 @@ from steadyhand.sim.tasks.blocks import (
 )
 from steadyhand.sim.tasks.nut_operator import NutHand
 from steadyhand.sim.tasks.operator import smallest
+from steadyhand.sim.tasks.palette import BLUE, ORANGE, PALE
 from steadyhand.sim.tasks.task import Conditions, Range, Ranges, Scene, Start, Task, free_pose
 
 BASE = 0.008  # m, height of the plate below the peg
@@ -64,16 +63,14 @@ class PegInView:
     """Sees the nut exactly, and the peg with an error (x, y, yaw) that freezes while the nut hides it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._error = rng.normal(0.0, PEG_SIGMA)
+        self._error = FrozenError(rng, PEG_SIGMA)
 
     def see(self, truth: np.ndarray) -> np.ndarray:
         """Truth (14,) with the error (3,) added to the peg's x, y and yaw."""
-        if not over_peg(truth) or height(truth) > POST_TOP:
-            self._error = self._rng.normal(0.0, PEG_SIGMA)
+        error = self._error.look(hidden=over_peg(truth) and height(truth) <= POST_TOP)
         seen = truth.copy()
-        seen[9:11] += self._error[:2]
-        yaw = np.arctan2(truth[13], truth[12]) + self._error[2]
+        seen[9:11] += error[:2]
+        yaw = np.arctan2(truth[13], truth[12]) + error[2]
         seen[12:14] = np.cos(yaw), np.sin(yaw)
         return seen
 

@@ -15,6 +15,7 @@ from steadyhand.sim.rotations import yaw_of
 
 PERIOD = 0.1  # s between decisions
 MAX_TURN = 0.08  # rad per decision
+NUDGE = 0.25  # of a seen offset, per decision: the joints stick, requesting the place itself does not get there
 PROGRESS = 0.02  # m that tool or objects must have moved to count as progress
 
 

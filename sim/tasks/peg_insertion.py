@@ -12,8 +12,20 @@ import numpy as np
 
 from steadyhand.sim._native import Observation
 from steadyhand.sim.robot import RobotSpec
-from steadyhand.sim.rotations import rot6d_from_quat, yaw_of
-from steadyhand.sim.tasks.peg_operator import PegOperator, peg_up
+from steadyhand.sim.tasks.blocks import (
+    POSE,
+    FrozenError,
+    let_go,
+    out_of_reach,
+    pose_names,
+    pose_of,
+    spot_mocap,
+    spot_names,
+    spot_of,
+    upright,
+)
+from steadyhand.sim.tasks.palette import BLUE, ORANGE
+from steadyhand.sim.tasks.peg_operator import PegOperator
 from steadyhand.sim.tasks.task import Conditions, Range, Ranges, Scene, Start, Task, free_pose
 
 PEG_HALF = np.array([0.015, 0.015, 0.040])  # m
@@ -38,15 +50,12 @@ class HoleInView:
     """Sees the peg exactly, and the hole with an error that freezes while the peg hides it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._error = rng.normal(0.0, HOLE_SIGMA, 2)
+        self._error = FrozenError(rng, [HOLE_SIGMA, HOLE_SIGMA])
 
     def see(self, truth: np.ndarray) -> np.ndarray:
         """Truth (14,) with the error (2,) added to the hole's x and y."""
-        if peg_height(truth) > HOLE_DEPTH + OCCLUSION_HEIGHT or not over_fixture(truth):
-            self._error = self._rng.normal(0.0, HOLE_SIGMA, 2)
         seen = truth.copy()
-        seen[9:11] += self._error
+        seen[9:11] += self._error.look(over_fixture(truth) and peg_height(truth) <= HOLE_DEPTH + OCCLUSION_HEIGHT)
         return seen
 
 
@@ -63,11 +72,7 @@ class PegInsertion(Task):
         "pick up the peg and place it in the blue block",
     )
     time_limit = 20.0
-    environment_names = (
-        "peg.x", "peg.y", "peg.z", "peg.r0", "peg.r1", "peg.r2", "peg.r3", "peg.r4", "peg.r5",
-        "hole.x", "hole.y", "hole.z", "hole.cos_yaw", "hole.sin_yaw",
-    )  # fmt: skip
-
+    environment_names = (*pose_names("peg"), *spot_names("hole"))
     subtasks = ("grasp", "align", "insert", "release")
     ranges = RANGES
 
@@ -77,7 +82,7 @@ class PegInsertion(Task):
         peg.add_freejoint(name="peg")
         peg.add_geom(
             name="peg", type=mujoco.mjtGeom.mjGEOM_BOX, size=PEG_HALF, mass=PEG_MASS, group=2,
-            rgba=[0.91, 0.45, 0.18, 1], friction=[WALL_FRICTION, 0.005, 0.0001],
+            rgba=ORANGE, friction=[WALL_FRICTION, 0.005, 0.0001],
         )  # fmt: skip
         hole = spec.worldbody.add_body(name="hole", mocap=True, pos=[0.50, 0.15, HOLE_DEPTH])
         inner, outer = HOLE_WIDTH / 2, FIXTURE_HALF
@@ -92,7 +97,7 @@ class PegInsertion(Task):
         ):
             hole.add_geom(
                 name=f"hole_wall{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=[x, y, -HOLE_DEPTH / 2],
-                size=[sx, sy, HOLE_DEPTH / 2], group=2, rgba=[0.20, 0.36, 0.55, 1],
+                size=[sx, sy, HOLE_DEPTH / 2], group=2, rgba=BLUE,
                 friction=[WALL_FRICTION, 0.005, 0.0001],
             )  # fmt: skip
 
@@ -101,15 +106,11 @@ class PegInsertion(Task):
         c = {name: float(value) for name, value in conditions.items()}
         qpos = home.copy()
         free_pose(model, qpos, "peg", [c["peg.x"], c["peg.y"], PEG_HALF[2]], c["peg.yaw"])
-        half = c["hole.yaw"] / 2
-        return Start(qpos, np.array([c["hole.x"], c["hole.y"], HOLE_DEPTH, np.cos(half), 0, 0, np.sin(half)]))
+        return Start(qpos, spot_mocap(c["hole.x"], c["hole.y"], HOLE_DEPTH, c["hole.yaw"]))
 
     def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
         """(14,) as named in environment_names."""
-        peg, peg_quat = scene.body_pose("peg")
-        hole, hole_quat = scene.body_pose("hole")
-        yaw = yaw_of(rot6d_from_quat(hole_quat))
-        return np.concatenate([peg, rot6d_from_quat(peg_quat), hole, [np.cos(yaw), np.sin(yaw)]])
+        return np.concatenate([pose_of(scene, "peg"), spot_of(scene, "hole")])
 
     def perception(self, rng: np.random.Generator) -> HoleInView:
         """The policy's eyes."""
@@ -129,20 +130,20 @@ class PegInsertion(Task):
                 _held(observations[0], truth) or inside,
                 1.0 if inside or offset < 0.003 else np.clip(1.0 - offset / 0.3, 0.0, 1.0),
                 1.0 if seated(truth) else depth,
-                seated(truth) and observations[0].gripper > 0.6,
+                seated(truth) and let_go(observations[0]),
             ],
             dtype=np.float64,
         )
 
     def success(self, observations: Sequence[Observation], truth: np.ndarray) -> bool:
         """Seated to within 3 mm of the bottom, upright, and let go."""
-        return seated(truth) and observations[0].gripper > 0.6
+        return seated(truth) and let_go(observations[0])
 
     def failure(self, truth: np.ndarray) -> str | None:
         """A peg that lies on its side cannot be grasped from above; one off the table cannot be reached."""
-        if truth[2] < -0.01 or np.linalg.norm(truth[:2]) > 0.85:
+        if out_of_reach(truth[:POSE]):
             return "peg_out_of_reach"
-        if peg_up(truth) < 0.5 and peg_height(truth) < HOLE_DEPTH:
+        if upright(truth) < 0.5 and peg_height(truth) < HOLE_DEPTH:
             return "peg_tipped"
         return None
 
@@ -157,7 +158,7 @@ class PegInsertion(Task):
 
 def peg_height(truth: np.ndarray) -> float:
     """Height of the centre of the peg's lower end above the table, m."""
-    return float(truth[2] - PEG_HALF[2] * abs(peg_up(truth)))
+    return float(truth[2] - PEG_HALF[2] * abs(upright(truth)))
 
 
 def over_fixture(truth: np.ndarray) -> bool:
@@ -167,7 +168,7 @@ def over_fixture(truth: np.ndarray) -> bool:
 
 def seated(truth: np.ndarray) -> bool:
     """Whether the peg stands in the hole."""
-    return over_fixture(truth) and peg_height(truth) < 0.003 and peg_up(truth) > 0.99
+    return over_fixture(truth) and peg_height(truth) < 0.003 and upright(truth) > 0.99
 
 
 def _held(observation: Observation, truth: np.ndarray) -> bool:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from steadyhand.sim.rotations import yaw_of
-from steadyhand.sim.tasks.operator import Goal, ScriptedHand, Skill, quarter
+from steadyhand.sim.tasks.blocks import upright
+from steadyhand.sim.tasks.operator import NUDGE, Goal, ScriptedHand, Skill, quarter
 
 GRASP_ABOVE_CENTRE = 0.020  # m, where the fingers hold the peg
 SAFE_HEIGHT = 0.17  # m of the tool with an empty hand
@@ -12,7 +13,6 @@ CROOKED = 0.992  # cosine of the tilt beyond which the peg is grasped anew
 BESIDE = np.array([0.0, -0.12])  # m from the hole, where there is free table
 HOVER = 0.004  # m above the rim, where the last correction is made
 PRESSED = 9.0  # N of contact that tells a rim from a hole
-NUDGE = 0.25  # of the seen offset, per decision
 PUSH_DEPTH = 0.012  # m below the bottom that the hand aims at: with 1500 N/m a push of 18 N
 
 
@@ -35,7 +35,7 @@ class PegOperator(ScriptedHand):
         self._stuck_since = (self._stuck_since if self._stuck_since is not None else time) if on_rim else None
         if self._stuck_since is not None and time - self._stuck_since > self.skill.patience:
             return "jammed"
-        return "peg_tipped" if peg_up(truth) < 0.8 and not self._holds(state, truth) else None
+        return "peg_tipped" if upright(truth) < 0.8 and not self._holds(state, truth) else None
 
     def decide(self, state: np.ndarray, truth: np.ndarray) -> Goal:
         """Recovery ends at a place that depends on what is held, so planning knows of it."""
@@ -46,7 +46,7 @@ class PegOperator(ScriptedHand):
         if _seated(truth, self._half):
             return self._release(state)
         if self._grip < 0.5 and _near(state, truth):
-            crooked = peg_up(truth) < CROOKED and truth[2] - self._half * peg_up(truth) > self._rim - 0.012
+            crooked = upright(truth) < CROOKED and truth[2] - self._half * upright(truth) > self._rim - 0.012
             self._setting_down = self._setting_down or crooked
             return self._set_down(state, truth) if self._setting_down else self._carry(state, truth)
         self._setting_down = False
@@ -74,7 +74,7 @@ class PegOperator(ScriptedHand):
         if self._recovering and clearance > CARRY_CLEARANCE - 0.012:
             self._recovering = False
         lift = CARRY_CLEARANCE - clearance
-        inside = clearance < -0.003 and offset < 0.004 and peg_up(truth) > 0.995
+        inside = clearance < -0.003 and offset < 0.004 and upright(truth) > 0.995
         if (not inside and offset > 0.02 and lift > 0.015) or self._recovering:
             up = self._hand.copy()  # straight up first
             up[2] = state[2] + lift
@@ -88,7 +88,7 @@ class PegOperator(ScriptedHand):
     def _set_down(self, state: np.ndarray, truth: np.ndarray) -> Goal:
         """A peg that turned in the fingers never fits: put it on the table beside the fixture and grasp it again."""
         spot = truth[9:11] + BESIDE
-        bottom = truth[2] - self._half * peg_up(truth)
+        bottom = truth[2] - self._half * upright(truth)
         goal = np.append(spot + state[:2] - truth[:2], [state[2] - bottom, self._hand[3]])
         if np.linalg.norm(truth[:2] - spot) > 0.02:
             clearance = bottom - self._rim
@@ -97,7 +97,7 @@ class PegOperator(ScriptedHand):
                 goal[:2] = self._hand[:2]
             return Goal(goal, 0.0, self.skill.speed)
         goal[:2] = self._hand[:2]
-        touching = bottom < 0.004 + 0.015 * np.sqrt(max(0.0, 1.0 - peg_up(truth) ** 2))
+        touching = bottom < 0.004 + 0.015 * np.sqrt(max(0.0, 1.0 - upright(truth) ** 2))
         return Goal(goal, 1.0 if touching else 0.0, self.skill.fine_speed)
 
     def _insert(
@@ -145,11 +145,6 @@ def _peg_yaw(truth: np.ndarray) -> float:
 
 def _offset(truth: np.ndarray) -> float:
     return float(np.linalg.norm(truth[:2] - truth[9:11]))
-
-
-def peg_up(truth: np.ndarray) -> float:
-    """Cosine of the peg's tilt: the z component of its long axis."""
-    return float(truth[3] * truth[7] - truth[4] * truth[6])
 
 
 def _seated(truth: np.ndarray, half: float) -> bool:

@@ -1,6 +1,7 @@
 """Pick and place: three cubes, alike but for their colour, and a tray; the instruction says which one goes in."""
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import mujoco
 import numpy as np
@@ -8,12 +9,7 @@ import numpy as np
 from steadyhand.sim._native import Observation
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.tasks.blocks import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PALE,
     POSE,
-    SLATE,
     add_block,
     add_box,
     holds,
@@ -30,20 +26,20 @@ from steadyhand.sim.tasks.blocks import (
 )
 from steadyhand.sim.tasks.grasping import GraspingHand, gripped
 from steadyhand.sim.tasks.operator import Goal, quarter
+from steadyhand.sim.tasks.palette import COLOURS, PALE, SLATE
 from steadyhand.sim.tasks.task import Choice, Conditions, Range, Ranges, Scene, Start, Task, free_pose
 
-COLOURS = {"orange": ORANGE, "blue": BLUE, "green": GREEN}
+CUBES = {name: COLOURS[name] for name in ("orange", "blue", "green")}
 HALF = 0.018  # m, of a cube
 TRAY_HALF = 0.065  # m, inside
 TRAY_WALL = 0.016  # m high
 FLOOR = 0.003  # m, the tray's thickness
 PLACES = ((0.36, -0.20), (0.45, -0.07), (0.49, -0.20))  # m, where the cubes start, which one where is drawn
-ORDERS = ("orange blue green", "orange green blue", "blue orange green",
-          "blue green orange", "green orange blue", "green blue orange")  # fmt: skip
+ORDERS = tuple(" ".join(order) for order in permutations(CUBES))
 SPOTS = np.array([(0.36, -0.30), (0.58, -0.30), (0.60, -0.06), (0.46, -0.28), (0.36, -0.14)])  # m, to put things aside
 TRAVEL = 0.075  # m of a cube's centre on its way
 RANGES: Ranges = {
-    "colour": Choice(tuple(COLOURS)),
+    "colour": Choice(tuple(CUBES)),
     "order": Choice(ORDERS),
     **{f"cube{i}.{axis}": Range(-0.02, 0.02) for i in range(3) for axis in "xy"},  # m, beside its place
     **{f"cube{i}.yaw": Range(-0.7, 0.7) for i in range(3)},  # rad
@@ -67,16 +63,16 @@ class PickPlace(Task):
     )
     time_limit = 15.0
     environment_names = (
-        *(key for colour in COLOURS for key in pose_names(colour)),
+        *(key for colour in CUBES for key in pose_names(colour)),
         *spot_names("tray"),
-        *(f"wanted.{colour}" for colour in COLOURS),
+        *(f"wanted.{colour}" for colour in CUBES),
     )
     subtasks = ("grasp", "carry", "place", "release")
     ranges = RANGES
 
     def build(self, spec: mujoco.MjSpec, robot: RobotSpec) -> None:
         """Add the cubes (free bodies called like their colours) and the tray (mocap body "tray")."""
-        for (colour, rgba), place in zip(COLOURS.items(), PLACES, strict=True):
+        for (colour, rgba), place in zip(CUBES.items(), PLACES, strict=True):
             add_block(spec, colour, [HALF] * 3, rgba, place)
         tray = spec.worldbody.add_body(name="tray", mocap=True, pos=[0.48, 0.17, 0.0])
         add_box(tray, (0, 0, FLOOR / 2), (TRAY_HALF, TRAY_HALF, FLOOR / 2), PALE)
@@ -93,11 +89,11 @@ class PickPlace(Task):
             at = [PLACES[i][0] + float(c[f"cube{i}.x"]), PLACES[i][1] + float(c[f"cube{i}.y"]), HALF]
             free_pose(model, qpos, colour, at, float(c[f"cube{i}.yaw"]))
         tray = spot_mocap(float(c["tray.x"]), float(c["tray.y"]), 0.0, float(c["tray.yaw"]))
-        return Start(qpos, tray, np.array([float(colour == c["colour"]) for colour in COLOURS]))
+        return Start(qpos, tray, np.array([float(colour == c["colour"]) for colour in CUBES]))
 
     def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
         """(35,) as named in environment_names."""
-        return np.concatenate([*(pose_of(scene, colour) for colour in COLOURS), spot_of(scene, "tray"), memory])
+        return np.concatenate([*(pose_of(scene, colour) for colour in CUBES), spot_of(scene, "tray"), memory])
 
     def operator(self, rng: np.random.Generator) -> "PickPlaceHand":
         """A scripted human who knows which cube is meant."""

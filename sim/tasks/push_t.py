@@ -13,6 +13,7 @@ from steadyhand.sim._native import Observation
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.rotations import rot6d_from_quat, yaw_of
 from steadyhand.sim.scene import COLLISION_GROUP, VISUAL_GROUP
+from steadyhand.sim.tasks.blocks import spot_mocap
 from steadyhand.sim.tasks.palette import BLUE, ORANGE
 from steadyhand.sim.tasks.push_t_operator import BARS, PushOperator, pose_error
 from steadyhand.sim.tasks.task import Conditions, Range, Ranges, Scene, Start, Task, free_pose
@@ -84,8 +85,7 @@ class PushT(Task):
         c = {name: float(value) for name, value in conditions.items()}
         qpos = home.copy()
         free_pose(model, qpos, "block", [c["block.x"], c["block.y"], HALF_HEIGHT + GAP], c["block.yaw"])
-        half = c["goal.yaw"] / 2
-        return Start(qpos, np.array([c["goal.x"], c["goal.y"], 0.0, np.cos(half), 0, 0, np.sin(half)]))
+        return Start(qpos, spot_mocap(c["goal.x"], c["goal.y"], 0.0, c["goal.yaw"]))
 
     def truth(self, scene: Scene, memory: np.ndarray) -> np.ndarray:
         """(13,) as named in environment_names."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steadyhand.sim.rotations import yaw_of
-from steadyhand.sim.tasks.operator import Goal, Skill
+from steadyhand.sim.tasks.operator import Goal, Skill, smallest
 from steadyhand.sim.tasks.tip import TipHand
 
 BARS = (
@@ -187,7 +187,7 @@ class PushOperator(TipHand):
         if self._square is None:
             self._square = float(np.round(self._hand[3] / (np.pi / 2)) * np.pi / 2)
         # The flat side of the fingers ahead, which of the two does not matter.
-        yaw = self._square + (push.angle - self._square + np.pi / 2) % np.pi - np.pi / 2
+        yaw = self._square + smallest(push.angle - self._square, np.pi)
         if not self._pushing:
             to = np.array([*push.begin, PUSH_HEIGHT])
             turned = abs(wrap(yaw - yaw_of(state[3:9]))) < 0.1

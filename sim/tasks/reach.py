@@ -1,4 +1,4 @@
-"""Reach: bring the tip of the tool to the ball that is asked for and stay there for half a second.
+"""Reach: bring the tip of the tool to the ball that is asked for and stay there for a second.
 
 Three balls hang in the air and stop nothing; every arm reaches them.
 """
@@ -19,7 +19,7 @@ from steadyhand.sim.tasks.tip import TipHand, add_tip
 BALLS = ("orange", "blue", "green")
 RADIUS = 0.018  # m
 CLOSE = 0.015  # m between the tip and the centre, inside which it is at the ball
-STAY = 0.5  # s
+STAY = 0.5  # s, after which it counts; as every success it then has to last
 RANGES: Ranges = {
     "ball": Choice(BALLS),
     **{

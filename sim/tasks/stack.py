@@ -1,6 +1,7 @@
 """Stack: a tower of three flat bricks, the large one at the bottom, the small one on top, standing without the hand."""
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import mujoco
 import numpy as np
@@ -9,9 +10,6 @@ from steadyhand.sim._native import Observation
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.rotations import yaw_of
 from steadyhand.sim.tasks.blocks import (
-    BLUE,
-    GREEN,
-    ORANGE,
     POSE,
     above,
     add_block,
@@ -25,14 +23,14 @@ from steadyhand.sim.tasks.blocks import (
 )
 from steadyhand.sim.tasks.grasping import GraspingHand
 from steadyhand.sim.tasks.operator import Goal, quarter
+from steadyhand.sim.tasks.palette import BLUE, GREEN, ORANGE
 from steadyhand.sim.tasks.task import Choice, Conditions, Range, Ranges, Scene, Start, Task, free_pose
 
 NAMES = ("large", "medium", "small")
-HALF = np.array([(0.028, 0.028, 0.020), (0.018, 0.018, 0.015), (0.014, 0.014, 0.014)])  # m
+HALF = np.array([(0.028, 0.028, 0.020), (0.018, 0.018, 0.015), (0.014, 0.014, 0.012)])  # m
 BESIDE = 0.010  # m that a brick may lie beside the middle of the one below
 PLACES = ((0.42, -0.14), (0.42, 0.12), (0.55, 0.0))  # m, where the bricks start, which one where is drawn
-ORDERS = ("large medium small", "large small medium", "medium large small",
-          "medium small large", "small large medium", "small medium large")  # fmt: skip
+ORDERS = tuple(" ".join(order) for order in permutations(NAMES))
 SPOTS = np.array([(0.38, -0.24), (0.38, 0.24), (0.60, -0.16), (0.60, 0.16), (0.40, 0.0)])  # m, to put things aside
 CLEARANCE = 0.025  # m between a brick on its way and the tower
 RANGES: Ranges = {

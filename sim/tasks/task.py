@@ -187,15 +187,8 @@ class Task(ABC):
 
     def timeout_reason(self, observations: Sequence[Observation], truth: np.ndarray) -> str:
         """What the episode was stuck at when its time ran out: the first sub-task that is not done."""
-        return f"stuck_at_{first_open(self.subtasks, self.progress(observations, truth))}"
-
-
-def first_open(subtasks: Sequence[str], progress: np.ndarray) -> str:
-    """The first sub-task that is not done; the last one if all are."""
-    for name, done in zip(subtasks, progress, strict=True):
-        if done < 1.0:
-            return name
-    return subtasks[-1]
+        parts = zip(self.subtasks, self.progress(observations, truth), strict=True)
+        return f"stuck_at_{next((name for name, done in parts if done < 1.0), self.subtasks[-1])}"
 
 
 def free_pose(model: mujoco.MjModel, qpos: np.ndarray, body: str, position: Sequence[float], yaw: float = 0.0) -> None:

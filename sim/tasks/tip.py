@@ -8,14 +8,13 @@ import numpy as np
 
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.scene import VISUAL_GROUP
-from steadyhand.sim.tasks.operator import Goal, ScriptedHand, Skill
+from steadyhand.sim.tasks.operator import NUDGE, Goal, ScriptedHand, Skill
 from steadyhand.sim.tasks.palette import DARK
 
 STICK_LENGTH = 0.10  # m beyond the tool frame
 STICK_RADIUS = 0.008  # m
 STICK_MASS = 0.02  # kg; the controller does not know of it
 NEAR = 0.015  # m from the goal, where the hand corrects what the joints' friction leaves
-NUDGE = 0.25  # of the seen error, per decision
 
 
 def add_tip(spec: mujoco.MjSpec, robot: RobotSpec) -> None:

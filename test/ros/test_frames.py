@@ -6,6 +6,7 @@ from listening import Listener
 from scipy.spatial.transform import Rotation
 
 from steadyhand import ros, ros_messages
+from steadyhand.sim.camera_model import intrinsics
 from steadyhand.sim.env import World
 from steadyhand.sim.realtime import Instant
 from steadyhand.sim.render import Renderer
@@ -93,8 +94,8 @@ def test_a_point_is_seen_where_camera_info_and_frames_put_it():
     now = instant(world, begin.qpos, begin.mocap)
     tree = FrameTree(world, world.arms)
     frames = in_root(world, tree.static(0.0) + tree.moving(now))
-    angle = np.deg2rad(world.model.camera("front").fovy[0])
-    info = ros_messages.camera_info(*SIZE, angle, 0.0, "front_optical_frame")
+    K = intrinsics(float(world.model.camera("front").fovy[0]), *SIZE)
+    info = ros_messages.camera_info(*SIZE, K, 0.0, "front_optical_frame")
     origin, turned = frames[info.header.frame_id]
     x, y, z = np.reshape(info.k, (3, 3)) @ turned.inv().apply(frames["peg"][0] - origin)
     renderer = Renderer(world.model, *SIZE)

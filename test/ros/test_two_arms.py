@@ -32,7 +32,7 @@ def test_what_belongs_to_all_is_there_once(pair):
     names = [status.name for status in main.last("/diagnostics").status]
     assert names == ["/lab/left/twin: controller", "/lab/right/twin: controller"]
     main.wait_for(lambda: main.count("task/truth") and main.count("task/success"))
-    assert len(main.last("task/truth").position) == 11
+    assert len(main.last("task/truth").position) == 12
     for arm in ("left", "right"):
         assert main.node.count_publishers(f"/lab/{arm}/task/truth") == 0
     for name in ("joint_states", "controller_status"):

@@ -8,6 +8,7 @@ import pytest
 from steadyhand.crisp_control._core import ReferenceMode
 from steadyhand.sim._native import RealtimeTwin
 from steadyhand.sim.env import World
+from steadyhand.sim.realtime import Instant, RealtimeWorld
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +188,17 @@ def test_at_another_speed_stamps_count_time_steps(world):
 def test_a_speed_that_cannot_be_is_refused(world, speed):
     with pytest.raises(ValueError, match=r"not from 0.1 to 10"):
         RealtimeTwin(world.twin(), speed)
+
+
+def test_success_has_to_last_as_in_an_episode(world, monkeypatch):
+    """A moment of it is none; 0.4 s are, as five decisions in an evaluation."""
+    realtime = RealtimeWorld(world, 0)
+    good: list[bool] = []
+    monkeypatch.setattr(type(world.task), "success", lambda *_: good[-1])
+    twin, told = world.twin(), []
+    twin.reset(world.home)
+    for tick in range(80):
+        good.append(tick != 30)
+        twin.step(10)
+        told.append(realtime.look(Instant((twin.observe(),), twin.qpos, twin.mocap)).success)
+    assert told.index(True) == 31 + 40

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from misled import MisledPolicy
 
 from steadyhand.data_collection.intervention import SupervisedDriver
 from steadyhand.data_collection.labels import Segment
@@ -11,8 +12,6 @@ from steadyhand.sim import rollout
 from steadyhand.sim.env import World
 from steadyhand.sim.rollout import EpisodeLog, PolicyDriver, Rollout, ScriptedDriver
 from steadyhand.sim.tasks import peg_insertion
-from steadyhand.sim.tasks.peg_insertion import HOLE_DEPTH, PEG_HALF
-from steadyhand.sim.tasks.peg_operator import PegOperator
 
 SEEDS = [44, 41, 47, 42, 45]
 
@@ -27,27 +26,9 @@ def logs(world) -> list[EpisodeLog]:
     return list(Rollout(world, ScriptedDriver(), 1).run(SEEDS))
 
 
-class MisledPolicy:
-    """Does what the scripted human does, but believes the hole to be `wrong` (m) beside where it is."""
-
-    name, version = "misled", "1"
-
-    def __init__(self, wrong: float) -> None:
-        self._wrong = wrong
-        self._operators: dict[int, PegOperator] = {}
-        self.calls: list[tuple[int, ...]] = []
-
-    def reset(self, rows, seeds) -> None:
-        for row, seed in zip(rows, seeds, strict=True):
-            rng = np.random.default_rng(seed)
-            self._operators[row] = PegOperator(rng, rim=HOLE_DEPTH, peg_half_height=float(PEG_HALF[2]))
-
-    def act(self, observation, rows) -> np.ndarray:
-        self.calls.append(tuple(rows))
-        believed = observation["observation.environment_state"].astype(np.float64)
-        believed[:, 9] += self._wrong
-        states = observation["observation.state"].astype(np.float64)
-        return np.stack([self._operators[row].act(s, e) for row, s, e in zip(rows, states, believed, strict=True)])
+def misled(world: World, wrong: float) -> MisledPolicy:
+    """Believes the hole to be `wrong` (m) beside where it is."""
+    return MisledPolicy(world.task, lambda environment: environment + wrong * np.eye(14)[9])
 
 
 def bits(log: EpisodeLog) -> bytes:
@@ -104,7 +85,7 @@ def test_no_seeds_no_episodes(world):
 
 
 def test_a_policy_decides_for_all_rows_at_once(world):
-    policy = MisledPolicy(0.0)
+    policy = misled(world, 0.0)
     logs = list(Rollout(world, PolicyDriver(policy), 2, time_limit=1.0).run(SEEDS))
     assert policy.calls == [(0, 1, 2, 3, 4)] * 10
     assert all(set(log.segments) == {Segment.POLICY} for log in logs)
@@ -113,7 +94,7 @@ def test_a_policy_decides_for_all_rows_at_once(world):
 @pytest.fixture(scope="module")
 def supervised(world) -> tuple[SupervisedDriver, list[EpisodeLog]]:
     """Episodes of a policy that sets the peg down beside the hole."""
-    driver = SupervisedDriver(MisledPolicy(0.008))
+    driver = SupervisedDriver(misled(world, 0.008))
     limit = world.task.time_limit + 15.0
     return driver, list(Rollout(world, driver, 2, time_limit=limit).run(SEEDS))
 
@@ -139,7 +120,7 @@ def test_interventions_rescue_what_the_policy_cannot_do(supervised):
 
 def test_a_policy_that_succeeds_is_left_alone(world, monkeypatch):
     monkeypatch.setattr(peg_insertion, "HOLE_SIGMA", 0.0)  # it sees as well as the human
-    driver = SupervisedDriver(MisledPolicy(0.0))
+    driver = SupervisedDriver(misled(world, 0.0))
     logs = list(Rollout(world, driver, 2).run(SEEDS))
     alone = [log for log in logs if log.seed not in driver.reasons]
     assert len(alone) >= 2
@@ -148,7 +129,7 @@ def test_a_policy_that_succeeds_is_left_alone(world, monkeypatch):
 
 def test_supervised_episodes_do_not_depend_on_the_workers(world, supervised):
     limit = world.task.time_limit + 15.0
-    again = list(Rollout(world, SupervisedDriver(MisledPolicy(0.008)), 1, time_limit=limit).run(SEEDS))
+    again = list(Rollout(world, SupervisedDriver(misled(world, 0.008)), 1, time_limit=limit).run(SEEDS))
     assert same(supervised[1], again)
     for one, other in zip(supervised[1], again, strict=True):
         np.testing.assert_array_equal(one.segments, other.segments)

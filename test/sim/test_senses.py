@@ -11,6 +11,7 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.paths import config_dir
 from steadyhand.sim._native import MAX_DELAY, SensorModel, Twin
 from steadyhand.sim.env import World, sensor_model
+from steadyhand.sim.realtime import RealtimeWorld
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.robot_file import SensorSpec, read_robot_file
 
@@ -143,3 +144,33 @@ def test_the_force_torque_sensor_tells_the_wrench_on_the_tool(world):
     estimated.apply_wrench("fr3_hand", applied)
     estimated.step(3000)
     assert np.abs(estimated.observe().wrench[:3] - applied[:3]).max() > 0.05  # without a sensor, friction hides some
+
+
+def test_a_late_wrench_is_not_that_of_the_episode_before(world):
+    """Whatever ran before: the sensor's delay holds nothing of it."""
+    robot = replace(world.robot, force_torque_link="fr3_hand", sensors=SensorSpec(measurement_delay=0.03))
+    sensing = World.build(robot, None)
+    fresh, used = sensing.twin(), sensing.twin()
+    used.reset(sensing.home)
+    used.apply_wrench("fr3_hand", np.array([40.0, 0, 0, 0, 0, 0]))
+    used.step(300)
+    seen = []
+    for twin in (fresh, used):
+        twin.reset(sensing.home)
+        wrenches = []
+        for _ in range(60):
+            twin.step(1)
+            wrenches.append(twin.observe().wrench)
+        seen.append((np.array(wrenches), twin.observe().force_peak))
+    np.testing.assert_array_equal(seen[0][0], seen[1][0])
+    assert seen[0][1] == seen[1][1]
+
+
+def test_episodes_in_real_time_have_noise_of_their_own(world):
+    noisy = World.build(replace(world.robot, sensors=SensorSpec(q_noise=1e-3)), None)
+    first = []
+    for seed in (1, 1, 2):
+        realtime = RealtimeWorld(noisy, seed)
+        first.append(realtime._twin.observe().q)
+    np.testing.assert_array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], first[2])

@@ -79,6 +79,9 @@ def test_where_all_end_alike_the_second_stage_spreads(outcome):
     points = spread_points(BOX, 64, seed=5)
     later = boundary_points(BOX, points, [outcome] * 64, 50, seed=5)
     assert len(later) == 50
+    for extent in BOX:
+        counts, _ = np.histogram(column(later, extent.name), 2, (extent.low, extent.high))
+        assert counts.min() >= 15
     assert all(not effect.real and effect.sensitivity == 0.0 for effect in effects(BOX, points, [outcome] * 64))
 
 

@@ -83,8 +83,16 @@ TEST_F(TwinPhysicsTest, TimePassesInWholeSteps) {
   EXPECT_EQ(passed(0.001), 1);
   EXPECT_EQ(passed(0.0013), 1);
   EXPECT_EQ(passed(0.002), 2);
-  EXPECT_EQ(passed(0.0), 1);
+  EXPECT_EQ(passed(0.0), 0);
   EXPECT_EQ(passed(10.0), TwinPhysics::kMaxSteps);
+}
+
+TEST_F(TwinPhysicsTest, ItsTimeIsThatOfTheLoop) {
+  twin.reset();
+  for (int i = 0; i < 40; ++i) twin.advance(0.0025);
+  EXPECT_NEAR(twin.time(), 0.1, 1e-9);
+  for (int i = 0; i < 20; ++i) twin.advance(i % 2 ? 0.0001 : 0.0019);  // a loop that is late and catches up
+  EXPECT_NEAR(twin.time(), 0.12, 1.001e-3);
 }
 
 TEST_F(TwinPhysicsTest, ACommandThatIsNoNumberChangesNothing) {

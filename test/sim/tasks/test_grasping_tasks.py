@@ -1,9 +1,8 @@
 """What is special about pick_place, stack and drawer: what counts, what is refused, and who mends it."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from misled import MisledPolicy
 
 from steadyhand.data_collection.intervention import SupervisedDriver
 from steadyhand.data_collection.labels import Segment
@@ -19,26 +18,8 @@ def worlds() -> dict[str, World]:
     return {name: World.load("fr3", name) for name in ("pick_place", "stack", "drawer")}
 
 
-class MisledPolicy:
-    """Does what the scripted human does, but believes something else."""
-
-    name, version = "misled", "1"
-
-    def __init__(self, world: World, mislead: Callable[[np.ndarray], np.ndarray]) -> None:
-        self._task, self._mislead, self._operators = world.task, mislead, {}
-
-    def reset(self, rows, seeds) -> None:
-        for row, seed in zip(rows, seeds, strict=True):
-            self._operators[row] = self._task.operator(np.random.default_rng(seed))
-
-    def act(self, observation, rows) -> np.ndarray:
-        states = observation["observation.state"].astype(np.float64)
-        believed = [self._mislead(e) for e in observation["observation.environment_state"].astype(np.float64)]
-        return np.stack([self._operators[row].act(s, e) for row, s, e in zip(rows, states, believed, strict=True)])
-
-
 def supervised(world: World, mislead, seeds) -> tuple[SupervisedDriver, list[EpisodeLog]]:
-    driver = SupervisedDriver(MisledPolicy(world, mislead))
+    driver = SupervisedDriver(MisledPolicy(world.task, mislead))
     return driver, list(Rollout(world, driver, 2, time_limit=world.task.time_limit + 20.0).run(seeds))
 
 
@@ -65,8 +46,8 @@ def test_things_start_at_rest_and_apart(worlds, name):
 
 def test_the_instruction_decides_which_cube_counts(worlds):
     episode = Episode(worlds["pick_place"])
-    for colour in pick_place.COLOURS:
-        for asked in pick_place.COLOURS:
+    for colour in pick_place.CUBES:
+        for asked in pick_place.CUBES:
             episode.reset(5, {"colour": asked})
             assert asked in episode.instruction
             tray = spot_of(episode.twin, "tray")

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from misled import MisledPolicy
 
 from steadyhand.data_collection.intervention import SupervisedDriver
+from steadyhand.data_collection.labels import Segment
 from steadyhand.sim.env import Episode, Frame, World
 from steadyhand.sim.rollout import Rollout
 from steadyhand.sim.rotations import yaw_of
@@ -41,7 +43,8 @@ class Bench:
             if frame.truth[2] > 0.05 and np.linalg.norm(frame.truth[:2] - frame.truth[9:11]) < 0.018:
                 break
             self.request(self.episode.operator.act(frame.state, frame.truth))
-        self.held = self.episode.twin.qpos
+        else:
+            pytest.fail("the nut was never brought to the peg")
         self.hand = np.array([*frame.state[:2], BASE + GRIP + 0.05, yaw_of(frame.state[3:9])])
 
     def request(self, action: np.ndarray) -> Frame:
@@ -103,24 +106,16 @@ def test_a_nut_at_the_right_angle_goes_down_turns_and_is_locked(world):
 
 
 def test_a_supervisor_lifts_a_caught_nut_and_puts_it_on_anew(world):
-    class Misled:
-        name, version = "misled", "1"
+    def turned_peg(seen: np.ndarray) -> np.ndarray:
+        yaw = np.arctan2(seen[13], seen[12]) + 0.5
+        seen[12:14] = np.cos(yaw), np.sin(yaw)
+        return seen
 
-        def reset(self, rows, seeds):
-            pairs = zip(rows, seeds, strict=True)
-            self.operators = {row: world.task.operator(np.random.default_rng(seed)) for row, seed in pairs}
-
-        def act(self, observation, rows):
-            states = observation["observation.state"].astype(np.float64)
-            seen = observation["observation.environment_state"].astype(np.float64)
-            yaw = np.arctan2(seen[:, 13], seen[:, 12]) + 0.5
-            seen[:, 12], seen[:, 13] = np.cos(yaw), np.sin(yaw)
-            return np.stack([self.operators[row].act(s, e) for row, s, e in zip(rows, states, seen, strict=True)])
-
-    driver = SupervisedDriver(Misled())
+    driver = SupervisedDriver(MisledPolicy(world.task, turned_peg))
     (log,) = Rollout(world, driver, 1, time_limit=45.0).run([2])
     assert log.success
     assert driver.reasons[2] in ("caught", "stalled", "fruitless")
+    assert Segment.RECOVERY in log.segments
 
 
 def test_eyes_err_anew_above_the_peg_and_freeze_over_it():

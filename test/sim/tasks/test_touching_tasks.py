@@ -62,9 +62,10 @@ def test_the_sponge_knows_how_hard_it_is_pressed(begin, force, outcome):
 
 
 def test_spots_stay_where_nobody_presses(begin):
-    """A sponge that hovers, or lies on with less than it takes, wipes nothing."""
+    """A sponge that lies on with less than it takes wipes nothing."""
     episode = begin("wipe")
     assert work(episode, force=1.5)[0] is False
+    assert 0.5 < episode.look()[1][4] < LEAST  # it did touch
     assert episode.look()[1][5:].reshape(4, 3)[:, 2].max() < 1.0
 
 
