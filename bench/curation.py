@@ -16,7 +16,7 @@ from steadyhand.data_collection.collect import open_writer, write_episodes
 from steadyhand.data_collection.exclusion import write_exclusions
 from steadyhand.data_collection.quality_data import load_recorded
 from steadyhand.data_collection.quality_estimators import auroc
-from steadyhand.data_collection.quality_scores import METRICS, score
+from steadyhand.data_collection.quality_scores import METRICS, score, worst_first
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.sim.env import Episode, Frame, World
 from steadyhand.sim.evaluate import evaluate, with_progress
@@ -131,7 +131,7 @@ def retrain(folder: Path) -> list[dict]:
     data = folder / "data"
     kinds = collect(task, range(first, first + good + bad * len(SPOILS)), bad, data)
     scores = score(load_recorded(data))[0]
-    worst = np.argsort([-(entry.score or 0.0) for entry in scores])[: bad * len(SPOILS)]
+    worst = [entry.episode for entry in worst_first(scores)][: bad * len(SPOILS)]
     world, results = World.load("fr3", task), []
     for seed in TRAINING_SEEDS:
         chance = np.random.default_rng(seed).permutation(len(kinds))[: len(worst)]

@@ -6,6 +6,7 @@ already are left alone, so that it can be repeated, and goes on where it was kil
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from steadyhand.data_collection.schema import INFO, differing, read_info
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError
 from steadyhand.ros_time import simulated
-from steadyhand.sim.robot import load_robot
+from steadyhand.sim.robot import RobotSpec, load_robot
+from steadyhand.sim.ros_cameras import camera_names
 
 JUMP = 1.0  # s that the clock may not go back
 
@@ -70,7 +72,6 @@ class Settings:
 def settings_of(episode: Episode, config: ConvertConfig) -> Settings:
     """What the recorder has written down; for files of others, what the options say."""
     noted, label = episode.metadata, episode.label
-    cameras = [] if config.cameras == "none" else [name.strip() for name in config.cameras.split(",")]
     robot, task = config.robot or noted.get("robot"), label.get("task") or noted.get("task") or config.task
     if not robot or not task:
         raise SteadyhandError(f"{episode.name} does not say which robot and task it shows; give --robot and --task")
@@ -80,7 +81,7 @@ def settings_of(episode: Episode, config: ConvertConfig) -> Settings:
             task=str(task),
             follows=bool(noted.get("follows_instruction", False)) and not label.get("task"),
             namespace=str(noted.get("namespace", config.namespace)),
-            cameras=[str(name) for name in noted.get("cameras", cameras)],
+            cameras=[str(name) for name in noted.get("cameras", camera_names(config.cameras))],
             environment=bool(noted.get("environment", False)),
             segment=str(noted.get("segment", "demo")),
             begun=int(noted.get("begun", 0)),
@@ -90,10 +91,14 @@ def settings_of(episode: Episode, config: ConvertConfig) -> Settings:
         raise SteadyhandError(f"{episode.name} has metadata of the wrong type: {error}") from None
 
 
+def _operator(episode: Episode) -> str:
+    return str(episode.label.get("operator") or episode.metadata.get("operator", ""))
+
+
 class Replay:
     """Plays one episode back and makes its frames."""
 
-    def __init__(self, episode: Episode, settings: Settings) -> None:
+    def __init__(self, episode: Episode, settings: Settings, robot: RobotSpec) -> None:
         """Nothing is read yet."""
         self._settings = settings
         self._playback = Playback(settings.namespace)
@@ -101,23 +106,23 @@ class Replay:
             raise SteadyhandError(
                 f"{episode.name} has the segment '{settings.segment}'; allowed: {', '.join(SEGMENTS)}"
             )
-        self.robot = load_robot(settings.robot)
+        self.robot = robot
         self.source = FrameSource(
             self._playback,
-            self.robot,
+            robot,
             settings.cameras,
             settings.environment,
             FPS,
             SEGMENTS[settings.segment],
         )
-        self.messages = Messages(episode)
+        self._recorder_lost, self._messages = episode.lost, Messages(episode)
         self.columns: dict[str, dict] = {}  # before the first frame
 
     def frames(self) -> Generator[dict[str, np.ndarray]]:
         """Every frame, as the recorder makes it while the messages arrive."""
         begun, ended, last, why = False, False, 0, "no message"
         with simulated(self._playback):
-            for message in self.messages:
+            for message in self._messages:
                 if message.received < last - JUMP * 1e9 and begun:
                     jump = 1e-9 * (last - message.received)
                     raise SteadyhandError(f"the clock went back by {jump:.1f} s while it was recorded")
@@ -140,6 +145,16 @@ class Replay:
                 self._at(max(last, self._settings.ended + round((SETTLE + 1.0 / FPS) * 1e9)), lambda: None)
             yield from self.source.frames()
 
+    @property
+    def lost(self) -> str:
+        """What is missing of the messages, to be appended; "" if nothing is."""
+        return "".join(f"; {what}" for what in (self._recorder_lost, self._messages.lost) if what)
+
+    @property
+    def reason(self) -> str:
+        """Why frames are missing, as far as it is known."""
+        return "; ".join(filter(None, (self.source.reason, self._playback.complaint)))
+
     def _at(self, nanoseconds: int, action: Callable[[], object]) -> bool:
         """Let it be a time, and do something then."""
         self._playback.nanoseconds = nanoseconds
@@ -157,6 +172,7 @@ class Converter:
         self._resume = (config.output / INFO).exists()
         self._columns: dict[str, dict] = read_info(config.output)["features"] if self._resume else {}
         self._rows = {row["source"]: row for row in load_sidecar(config.output)} if self._resume else {}
+        self._load_robot = functools.cache(load_robot)
         self.added = self.left_out = 0
 
     def say(self, text: str) -> None:
@@ -167,7 +183,9 @@ class Converter:
         """Add an episode, or say why not."""
         label = episode.label
         if row := self._rows.get(episode.identity):
-            if label.get("discarded") or label.get("success") != row["success"]:
+            changed = label.get("success") != row["success"] or _operator(episode) != row["operator"]
+            changed |= (label.get("task") or row["task"]) != row["task"]
+            if changed or label.get("discarded"):
                 self.say(
                     f"{episode.name}: labelled anew since it was converted (episode {row['episode_index']}); convert "
                     "into a new folder to have it in the dataset"
@@ -180,48 +198,57 @@ class Converter:
             try:
                 self._add(episode)
             except SteadyhandError as error:
-                self._leave_out(f"{episode.name}: left out: {error}")
-
-    def _leave_out(self, text: str) -> None:
-        self.left_out += 1
-        if self._writer is not None:
-            self._writer.discard_episode()
-        self.say(text)
+                self.left_out += 1
+                if self._writer is not None:
+                    self._writer.discard_episode()
+                self.say(f"{episode.name}: left out: {error}")
 
     def _add(self, episode: Episode) -> None:
         settings = settings_of(episode, self._config)
-        replay = Replay(episode, settings)
+        if not self._columns:  # a dry run: an episode that is left out must not make a dataset or decide its columns
+            self._play(episode, settings, dry=True)
+        replay, count = self._play(episode, settings, dry=False)
+        index = self._save(episode, replay)
+        self.added += 1
+        dropped = replay.source.dropped
+        gaps = f", {dropped} dropped ({replay.reason})" if dropped else ""
+        self.say(f"{episode.name}: episode {index}, {count} frames{gaps}{replay.lost}")
+
+    def _play(self, episode: Episode, settings: Settings, dry: bool) -> tuple[Replay, int]:
+        """Put the frames into the dataset, or nowhere; SteadyhandError if the episode is to be left out."""
+        replay = Replay(episode, settings, self._load_robot(settings.robot))
         count = 0
         with contextlib.closing(replay.frames()) as frames:
             for frame in frames:
-                writer = self._opened(replay, settings)
-                if not count:
-                    writer.task = (settings.follows and replay.source.instruction) or settings.task
-                writer.add_frame(frame)
+                if not dry:
+                    writer = self._opened(replay, settings)
+                    if not count:
+                        writer.task = (settings.follows and replay.source.instruction) or settings.task
+                    writer.add_frame(frame)
                 count += 1
                 self._bar.set_postfix_str(f"{count} frames")
-        dropped, why = replay.source.dropped, replay.source.reason
-        lost = f"; {replay.messages.lost}" if replay.messages.lost else ""
         if not count:
-            return self._leave_out(f"{episode.name}: left out: it has no frame ({why or 'no target_pose'}){lost}")
+            raise SteadyhandError(f"it has no frame ({replay.reason or 'no target_pose'}){replay.lost}")
+        dropped = replay.source.dropped
         if self._config.max_dropped is not None and dropped > self._config.max_dropped:
-            return self._leave_out(f"{episode.name}: left out: {dropped} frames are missing ({why}){lost}")
-        label = episode.label
+            raise SteadyhandError(f"{dropped} frames are missing ({replay.reason}){replay.lost}")
+        return replay, count
+
+    def _save(self, episode: Episode, replay: Replay) -> int:
+        """Finish the episode; returns its index."""
+        assert self._writer is not None
         info = EpisodeInfo(
-            success=label.get("success"),
-            end_reason=str(label.get("end_reason", "")),
-            operator=str(label.get("operator") or episode.metadata.get("operator", "")),
+            success=episode.label.get("success"),
+            end_reason=str(episode.label.get("end_reason", "")),
+            operator=_operator(episode),
             seed=replay.source.seed,
-            dropped_frames=dropped,
+            dropped_frames=replay.source.dropped,
             source=episode.identity,
         )
         try:
-            index = writer.save_episode(info)
+            return self._writer.save_episode(info)
         except SteadyhandError as error:
             raise _OutputError(str(error)) from None
-        self.added += 1
-        gaps = f", {dropped} dropped ({why})" if dropped else ""
-        self.say(f"{episode.name}: episode {index}, {count} frames{gaps}{lost}")
 
     def _opened(self, replay: Replay, settings: Settings) -> DatasetWriter:
         """The writer; the first episode decides about the columns of a new dataset."""

@@ -71,15 +71,6 @@ def read_exclusions(given: str, paths: Sequence[Path | str]) -> list[list[int]]:
     return [sorted({entry["episode"] for entry in entries}) for entries in lists]
 
 
-def excluded_numbers(given: str, paths: Sequence[Path | str]) -> list[int]:
-    """The episodes to leave out, counted over all datasets one after the other."""
-    numbers, first = [], 0
-    for path, episodes in zip(paths, read_exclusions(given, paths), strict=True):
-        numbers += [first + episode for episode in episodes]
-        first += int(read_info(path)["total_episodes"])
-    return numbers
-
-
 def _lengths(path: Path) -> list[int]:
     total = int(read_info(path)["total_episodes"])
     tables = read_tables(path, "meta/episodes", ["length"], total)

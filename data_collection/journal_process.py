@@ -139,7 +139,7 @@ class Server:
                     self._serve(*self._pipe.recv())
                 if self._episode is not None and time.monotonic() >= self._last[0] + FLUSH:
                     self._attempt(self._flush)
-        except (EOFError, ConnectionError):  # the recorder is gone
+        except (EOFError, OSError):  # the recorder is gone, maybe in the middle of a message
             self._attempt(self._finish, {"success": None, "end_reason": "recorder_died"})
 
     def _serve(self, what: str, *values) -> None:

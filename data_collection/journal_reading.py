@@ -1,10 +1,11 @@
 """Reading journals, those a crash has cut off included, and MCAP files that others have written."""
 
 import fcntl
+import functools
 import json
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -34,12 +35,11 @@ class State(StrEnum):
 
 
 class Received(NamedTuple):
-    """A message of a journal: topic, name of its type, arrival and capture stamps in ns, CDR."""
+    """A message of a journal: topic, name of its type, stamp of its arrival in ns, CDR."""
 
     topic: str
     type: str
     received: int
-    captured: int
     data: bytes
 
 
@@ -66,6 +66,12 @@ class Episode:
         """Tells it from every other episode, of other journals too."""
         return identity(self.name, self.metadata.get("begun", self.file.stat().st_size))
 
+    @property
+    def lost(self) -> str:
+        """How many messages the recorder left out, in words; "" for none."""
+        count = self.label.get("lost_messages")
+        return f"the recorder lost {count} messages" if count else ""
+
 
 def identity(name: str, begun: int) -> str:
     """What an episode is called in a dataset, from its name and the time of its beginning (ns)."""
@@ -79,12 +85,13 @@ def episodes(folder: Path) -> list[Episode]:
     files = sorted(folder.rglob("*.mcap")) if folder.is_dir() else [folder]
     if not files and not (folder / ".lock").exists():
         raise SteadyhandError(f"'{folder}' holds no MCAP file; give the folder of a journal, or an MCAP file")
-    later = _later(folder / LABELS)
-    return [_episode(file, later) for file in files]
+    later = functools.cache(_later)
+    return [_episode(file.resolve(), later) for file in files]
 
 
-def _later(file: Path) -> dict[str, dict]:
-    """What was decided afterwards, by episode; the last word counts."""
+def _later(journal: Path) -> dict[str, dict]:
+    """What was decided afterwards in a journal, by episode; the last word counts."""
+    file = journal / LABELS
     decided: dict[str, dict] = {}
     for number, line in enumerate(file.read_text().splitlines() if file.exists() else [], 1):
         try:
@@ -96,13 +103,16 @@ def _later(file: Path) -> dict[str, dict]:
     return decided
 
 
-def _episode(file: Path, later: dict[str, dict]) -> Episode:
+def _episode(file: Path, later: Callable[[Path], dict[str, dict]]) -> Episode:
+    locked = _is_locked(file)  # asked first: what nobody holds any more is read as it stays
     notes, finished = _notes(file)
     ours = METADATA in notes
     name = file.parent.name if ours else file.stem
-    state = State.FINISHED if finished else State.RECORDING if _is_locked(file) else State.CUT_OFF
+    state = State.FINISHED if finished else State.RECORDING if locked else State.CUT_OFF
     label = notes.get(LABEL, {"success": None, "end_reason": "cut_off" if state is State.CUT_OFF else ""})
-    return Episode(name, file, state, notes.get(METADATA, {}), label | later.get(name, {}))
+    if ours:
+        label = label | later(file.parent.parent).get(name, {})
+    return Episode(name, file, state, notes.get(METADATA, {}), label)
 
 
 def _notes(file: Path) -> tuple[dict[str, dict], bool]:
@@ -204,4 +214,4 @@ class Messages:
 
 def _received(schema: Schema | None, channel: Channel, message: Message) -> Received:
     type_ = schema.name if schema else ""
-    return Received(channel.topic, type_, message.log_time, message.publish_time, message.data)
+    return Received(channel.topic, type_, message.log_time, message.data)

@@ -75,7 +75,9 @@ def _journal_line(folder: Path) -> str:
     found = episodes(folder)
     states = Counter("discarded" if episode.label.get("discarded") else str(episode.state) for episode in found)
     size = sum(episode.file.stat().st_size for episode in found) / 1e6
-    return f"journal: {len(found)} episodes ({_counts(states) or 'none yet'}), {size:.1f} MB"
+    lost = sum(episode.label.get("lost_messages") or 0 for episode in found)
+    missing = f", {lost} messages lost" if lost else ""
+    return f"journal: {len(found)} episodes ({_counts(states) or 'none yet'}), {size:.1f} MB{missing}"
 
 
 def _counts(counts: Counter) -> str:
@@ -105,6 +107,5 @@ def _episode_line(episode: Episode) -> str:
         topics[message.topic] += 1
         start, end = start or message.received, message.received
     facts.append(f"{1e-9 * (end - start):.1f} s, {topics.total()} messages on {len(topics)} topics")
-    if messages.lost:
-        facts.append(messages.lost)
+    facts += filter(None, (episode.lost, messages.lost))
     return f"{episode.name}  {', '.join(facts)}"

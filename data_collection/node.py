@@ -24,6 +24,7 @@ from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.ros_observation import ObservationNotReadyError
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import load_robot
+from steadyhand.sim.ros_cameras import camera_names
 from steadyhand.sim.tasks import make_task, task_names
 from steadyhand.sim.tasks.own import is_own
 from steadyhand.terminal import Keys
@@ -93,7 +94,7 @@ class Session:
         if not self.recording:
             return False, "no episode is being recorded; start one first"
         if what == "discard":
-            return True, self._discard("discarded by the operator")
+            return True, self._discard("discarded by the operator", by_human=True)
         return self._stop(what == "stop_success")
 
     def _start(self) -> Answer:
@@ -145,20 +146,21 @@ class Session:
         self.recording = False
         try:
             with ros.uninterrupted():
-                name = self._sink.save(info, ended)
+                name, trouble = self._sink.save(info, ended)
                 self.saved += 1
         except SteadyhandError as error:
             return False, str(error)
         finally:
             self._describe()
         lost = f", {source.dropped} dropped ({source.reason})" if source.dropped else ""
-        return True, f"{name} saved: {info.end_reason}, {frames} frames{lost}"
+        journal = f"; the journal does not have all of it: {trouble}" if trouble else ""
+        return True, f"{name} saved: {info.end_reason}, {frames} frames{lost}{journal}"
 
-    def _discard(self, why: str) -> str:
+    def _discard(self, why: str, by_human: bool = False) -> str:
         frames = self._sink.frames
         ended = self._source.end()
         self.recording = False
-        self._sink.discard(why, ended)
+        self._sink.discard(why, ended, by_human)
         self._describe()
         return f"the episode of {frames} frames is {why}"
 
@@ -234,7 +236,7 @@ def main(config: RecordConfig) -> int:
     """Record until the episodes are complete, or Ctrl-C."""
     _check(config)
     robot = load_robot(config.robot)
-    cameras = [] if config.cameras == "none" else [name.strip() for name in config.cameras.split(",")]
+    cameras = camera_names(config.cameras)
 
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal(config.journal)) if config.journal else None
@@ -257,7 +259,7 @@ def main(config: RecordConfig) -> int:
             if config.output:
                 described: dict[str, Any] = {"robot": robot.name, "task": task, "features": columns, "fps": FPS}
                 writer = stack.enter_context(DatasetWriter(config.output, **described, resume=config.resume))
-            sink = Sink(task, writer, tap, _metadata(config, robot.name, cameras, follows=known))
+            sink = Sink(task, writer, tap, _metadata(config, cameras, follows=known))
             session = Session(source, sink, config, follows=known)
             stack.callback(session.close)
             session.say(f"ready to record into {_places(config)}")
@@ -276,11 +278,10 @@ def _tap(node: ros.Node, journal: Journal, cameras: list[str]) -> Tap:
     return tap
 
 
-def _metadata(config: RecordConfig, robot: str, cameras: list[str], follows: bool) -> dict:
+def _metadata(config: RecordConfig, cameras: list[str], follows: bool) -> dict:
     """What the journal notes of every episode; `steadyhand data convert` needs it."""
     return {
         "robot": config.robot,
-        "robot_name": robot,
         "namespace": config.namespace,
         "cameras": cameras,
         "environment": config.environment,

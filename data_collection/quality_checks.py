@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from steadyhand.data_collection.labels import HUMAN_SEGMENTS, INTERVENTION_SEGMENTS, Segment
+from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, Segment, human_mask
 from steadyhand.data_collection.quality_data import ACTION, STATE, Found, NotApplicableError, Recorded, Verdict, runs
 from steadyhand.data_collection.quality_robot import check_robot
 from steadyhand.data_collection.quality_video import check_videos
@@ -208,7 +208,7 @@ def _labels(recorded: Recorded) -> Found:
         if helping is not None and (wrong := int((helping[frames].astype(bool) != expected).sum())):
             yield episode, Verdict.EXCLUDE, f"intervention contradicts segment in {wrong} frames"
         human = recorded.sidecar[episode]["human_frames"] if recorded.sidecar is not None else None
-        if human is not None and human != (count := int(np.isin(segments, HUMAN_SEGMENTS).sum())):
+        if human is not None and human != (count := int(human_mask(segments).sum())):
             yield episode, Verdict.EXCLUDE, f"{count} human frames, the sidecar says {human}"
 
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from steadyhand.data_collection.exclusion import write_exclusions
 from steadyhand.data_collection.quality_checks import CHECKS, Verdict, check, verdicts
 from steadyhand.data_collection.quality_data import NotApplicableError, load_recorded
-from steadyhand.data_collection.quality_scores import METRICS, Score, score
+from steadyhand.data_collection.quality_scores import METRICS, Score, score, worst_first
 from steadyhand.errors import SteadyhandError
 
 SHOWN = 10  # episodes of the table
@@ -107,11 +107,6 @@ def score_command(config: ScoreConfig) -> None:
         reasons = {entry.episode: f"score {entry.score:.2f}" for entry in ordered[:count]}
         _list(config.exclude_list, config.dataset, "score", reasons)
     print(f"written: {output / 'score.html'}, {output / 'score.json'}")
-
-
-def worst_first(scores: list[Score]) -> list[Score]:
-    """Those that have a score, the worst first."""
-    return sorted((entry for entry in scores if entry.score is not None), key=lambda entry: -(entry.score or 0.0))
 
 
 def table(scores: list[Score]) -> str:

@@ -7,8 +7,12 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from scipy.stats import mannwhitneyu, rankdata
 
+CUTOFF = 10.0  # Hz beyond which SPARC does not look at the spectrum
+THRESHOLD = 0.05  # share of the largest amplitude below which SPARC cuts the spectrum's end off
+NEIGHBOURS = (5, 6, 7)  # over which the estimate of mutual information is averaged, as DemInf does
 
-def spectral_arc_length(speed: np.ndarray, fs: float, cutoff: float = 10.0, threshold: float = 0.05) -> float:
+
+def spectral_arc_length(speed: np.ndarray, fs: float) -> float:
     """Smoothness of a speed profile: 0 is smoothest, a minimum-jerk movement has -1.4, less is rougher.
 
     SPARC of Balasubramanian, Melendez-Calderon, Roby-Brami and Burdet, "On the analysis of movement smoothness", 2015.
@@ -16,16 +20,14 @@ def spectral_arc_length(speed: np.ndarray, fs: float, cutoff: float = 10.0, thre
     Args:
         speed: (T,), any unit.
         fs: Samples per second.
-        cutoff: Hz beyond which the spectrum is not looked at.
-        threshold: Share of the largest amplitude below which the spectrum's end is cut off.
     """
     points = 2 ** (int(np.ceil(np.log2(len(speed)))) + 4)
     amplitude = np.abs(np.fft.rfft(speed, points))
     frequency = np.fft.rfftfreq(points, 1.0 / fs)
     if not amplitude.max() > 0:
         return 0.0
-    amplitude = amplitude[frequency <= cutoff] / amplitude.max()
-    end = int(np.flatnonzero(amplitude >= threshold)[-1]) + 1
+    amplitude = amplitude[frequency <= CUTOFF] / amplitude.max()
+    end = int(np.flatnonzero(amplitude >= THRESHOLD)[-1]) + 1
     if end < 2:
         return 0.0
     span = frequency[end - 1] - frequency[0]
@@ -48,7 +50,7 @@ def log_dimensionless_jerk(position: np.ndarray, fs: float) -> float:
     return float(np.log(squared * duration**3 / peak**2)) if peak > 0 and squared > 0 else -np.inf
 
 
-def information_terms(x: np.ndarray, y: np.ndarray, neighbours: Sequence[int] = (5, 6, 7)) -> np.ndarray:
+def information_terms(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """What each sample adds to the mutual information of x and y, (N,) nat; their mean estimates it.
 
     The first estimator of Kraskov, Stögbauer and Grassberger, "Estimating mutual information", 2004, averaged over
@@ -56,31 +58,35 @@ def information_terms(x: np.ndarray, y: np.ndarray, neighbours: Sequence[int] = 
     Biased towards zero in many dimensions: for comparing samples.
 
     Args:
-        x: (N, A), continuous.
+        x: (N, A), continuous; N above the largest of NEIGHBOURS.
         y: (N, B), continuous.
-        neighbours: Each less than N.
     """
     joint = np.hstack([x, y])
-    distances, _ = cKDTree(joint).query(joint, k=[k + 1 for k in neighbours], p=np.inf)
+    distances, _ = cKDTree(joint).query(joint, k=[k + 1 for k in NEIGHBOURS], p=np.inf)
     trees = cKDTree(x), cKDTree(y)
     terms = np.zeros(len(x))
-    for k, distance in zip(neighbours, distances.T, strict=True):
+    for k, distance in zip(NEIGHBOURS, distances.T, strict=True):
         within = np.nextafter(distance, 0.0)  # strictly less than the k-th neighbour's distance; counts itself
         counts = [
             tree.query_ball_point(data, within, p=np.inf, return_length=True)
             for tree, data in zip(trees, (x, y), strict=True)
         ]
         terms += digamma(k) + digamma(len(x)) - digamma(counts[0]) - digamma(counts[1])
-    return terms / len(neighbours)
+    return terms / len(NEIGHBOURS)
 
 
-def principal(values: np.ndarray, size: int) -> np.ndarray:
-    """(N, D) standardised, constant columns left out, as at most `size` principal components."""
+def standardised(values: np.ndarray) -> np.ndarray:
+    """(N, D) with mean 0 and variance 1, constant columns left out; (N, 1) zeros if all are."""
     deviation = values.std(axis=0)
     used = deviation > 1e-6
     if not used.any():
         return np.zeros((len(values), 1))
-    scaled = (values[:, used] - values[:, used].mean(axis=0)) / deviation[used]
+    return (values[:, used] - values[:, used].mean(axis=0)) / deviation[used]
+
+
+def principal(values: np.ndarray, size: int) -> np.ndarray:
+    """(N, D) standardised, as at most `size` principal components."""
+    scaled = standardised(values)
     _, axes = np.linalg.eigh(scaled.T @ scaled)
     return scaled @ axes[:, ::-1][:, :size]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from steadyhand.compare_plots import named_rows
 from steadyhand.data_collection.quality_checks import Finding, Verdict, verdicts
 from steadyhand.data_collection.quality_estimators import ranks
-from steadyhand.data_collection.quality_scores import METRICS, Score
+from steadyhand.data_collection.quality_scores import METRICS, Score, worst_first
 from steadyhand.report import environment
 from steadyhand.report_plots import PANEL
 from steadyhand.report_style import LIGHT, no_ticks, style, to_svg
@@ -30,7 +30,7 @@ MEANING = {
 
 def page(dataset: Path, scores: list[Score], skipped: dict[str, str], findings: list[Finding]) -> str:
     """The page as text."""
-    known = sorted((entry for entry in scores if entry.score is not None), key=lambda entry: -(entry.score or 0.0))
+    known = worst_first(scores)
     classes = list(dict.fromkeys(name for entry in scores for name in entry.classes))
     tables = {name: class_ranks(scores, name) for name in classes}
     verdict = verdicts(findings, len(scores))
@@ -81,8 +81,7 @@ def class_ranks(scores: list[Score], name: str) -> tuple[list[int], np.ndarray]:
 
 def rank_plot(scores: list[Score], name: str, episodes: list[int], table: np.ndarray) -> str:
     """Ranks of the worst episodes of a class, metric by metric."""
-    of = {entry.episode: entry.score or 0.0 for entry in scores}
-    order = sorted(range(len(episodes)), key=lambda i: -of[episodes[i]])[:ROWS]
+    order = [episodes.index(entry.episode) for entry in worst_first(scores) if entry.episode in episodes][:ROWS]
     with style():
         figure = Figure(figsize=(PANEL, 0.8 + 0.2 * len(order)), layout="constrained")
         axes = figure.subplots()

@@ -6,6 +6,7 @@ recoveries are shorter, rougher and less alike than demonstrations, and are not 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -18,6 +19,7 @@ from steadyhand.data_collection.quality_estimators import (
     principal,
     ranks,
     spectral_arc_length,
+    standardised,
 )
 from steadyhand.data_collection.schema import POSE_NAMES
 
@@ -66,6 +68,26 @@ class Group:
     command: np.ndarray
     state: np.ndarray
     action: np.ndarray
+
+    @property
+    def thinned(self) -> list[np.ndarray]:
+        """For every part its rows, so many left out evenly that about MOST_FRAMES remain."""
+        return [part.rows[:: -(-len(self.state) // MOST_FRAMES)] for part in self.parts]
+
+    @cached_property
+    def neighbourhood(self) -> np.ndarray:
+        """(2, episodes): mean squared deviation of actions, mean distance of states; neighbours from other episodes."""
+        rows = self.thinned
+        fold = np.arange(len(rows)) % min(FOLDS, len(rows))
+        result = np.zeros((2, len(rows)))
+        for number in range(fold.max() + 1):
+            others = np.concatenate([rows[i] for i in np.flatnonzero(fold != number)])
+            tree = cKDTree(self.state[others])
+            for i in np.flatnonzero(fold == number):
+                distance, near = tree.query(self.state[rows[i]], k=min(NEIGHBOURS, len(others)))
+                expected = self.action[others[near]].mean(axis=1)
+                result[:, i] = ((self.action[rows[i]] - expected) ** 2).mean(), distance.mean()
+        return result
 
 
 @dataclass(frozen=True)
@@ -121,6 +143,11 @@ def score(recorded: Recorded) -> tuple[list[Score], dict[str, str]]:
     return scores, skipped
 
 
+def worst_first(scores: list[Score]) -> list[Score]:
+    """Those that have a score, the worst first."""
+    return sorted((entry for entry in scores if entry.score is not None), key=lambda entry: -(entry.score or 0.0))
+
+
 def combine(metrics: dict[str, np.ndarray]) -> np.ndarray:
     """(episodes,) power mean of the ranks: a fault shows in a few metrics, never in all, so the worst count most."""
     table = np.array([ranks(column) for column in metrics.values()])
@@ -164,16 +191,10 @@ def _signals(
     else:
         if state.shape == action.shape and names[STATE] == names[ACTION]:
             relative = action - state
-        motion, command = _standardised(state), _standardised(action)
+        motion, command = standardised(state), standardised(action)
     if ENVIRONMENT in recorded.columns:
         state = np.hstack([state, recorded.finite(ENVIRONMENT)[rows]])
-    return motion, command, principal(state, state.shape[1]), _standardised(relative)
-
-
-def _standardised(values: np.ndarray) -> np.ndarray:
-    deviation = values.std(axis=0)
-    used = deviation > 1e-6
-    return (values[:, used] - values[:, used].mean(axis=0)) / deviation[used] if used.any() else values[:, :1] * 0
+    return motion, command, principal(state, state.shape[1]), standardised(relative)
 
 
 def _per_stretch(group: Group, measure: Callable[[int, int], float]) -> np.ndarray:
@@ -228,32 +249,12 @@ def _deviation(group: Group) -> np.ndarray:
     the compatibility of Gandhi et al., "Eliciting Compatible Demonstrations for Multi-Human Imitation Learning", 2022,
     with neighbours instead of an ensemble of policies.
     """
-    return _neighbourhood(group)[0]
+    return group.neighbourhood[0]
 
 
 def _strangeness(group: Group) -> np.ndarray:
     """Mean distance of states to the nearest ones of other episodes: small where states are alike (Belkhale 2023)."""
-    return _neighbourhood(group)[1]
-
-
-def _neighbourhood(group: Group) -> np.ndarray:
-    """(2, episodes): mean squared deviation of actions, mean distance of states; neighbours from other episodes."""
-    rows = _thinned(group)
-    fold = np.arange(len(rows)) % min(FOLDS, len(rows))
-    result = np.zeros((2, len(rows)))
-    for number in range(fold.max() + 1):
-        others = np.concatenate([rows[i] for i in np.flatnonzero(fold != number)])
-        tree = cKDTree(group.state[others])
-        for i in np.flatnonzero(fold == number):
-            distance, near = tree.query(group.state[rows[i]], k=min(NEIGHBOURS, len(others)))
-            expected = group.action[others[near]].mean(axis=1)
-            result[:, i] = ((group.action[rows[i]] - expected) ** 2).mean(), distance.mean()
-    return result
-
-
-def _thinned(group: Group) -> list[np.ndarray]:
-    """For every part its rows, so many left out evenly that about MOST_FRAMES remain."""
-    return [part.rows[:: -(-len(group.state) // MOST_FRAMES)] for part in group.parts]
+    return group.neighbourhood[1]
 
 
 def _information(group: Group) -> np.ndarray:
@@ -262,7 +263,7 @@ def _information(group: Group) -> np.ndarray:
     end = np.concatenate([np.full(stop - start, stop - 1) for part in group.parts for start, stop in part.stretches])
     following = np.minimum(np.arange(len(state))[:, None] + np.arange(CHUNK), end[:, None])
     chunk = principal(group.action[following].reshape(len(state), -1), COMPONENTS)
-    used = np.random.default_rng(0).permutation(np.concatenate(_thinned(group)))
+    used = np.random.default_rng(0).permutation(np.concatenate(group.thinned))
     terms = np.full(len(state), np.nan)
     for batch in np.array_split(used, -(-len(used) // BATCH)):
         terms[batch] = information_terms(state[batch], chunk[batch])

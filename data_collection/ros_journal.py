@@ -117,7 +117,7 @@ class Playback:
         self._namespace = namespace.strip("/")
         self._subscriptions: dict[str, list[tuple[type, Callable]]] = {}
         self.nanoseconds = 0
-        self.warnings: list[str] = []
+        self.complaint = ""
 
     def create_subscription(self, type_: type, name: str, callback: Callable, _qos: Any) -> None:
         """As a node's."""
@@ -141,8 +141,8 @@ class Playback:
         return self
 
     def warning(self, text: str, **_: object) -> None:
-        """Keep a warning."""
-        self.warnings.append(text)
+        """Keep the first."""
+        self.complaint = self.complaint or text
 
     def get_clock(self) -> "Playback":
         """Itself, as ``ros_time.simulated`` wants it."""

@@ -47,28 +47,39 @@ class Sink:
         """Warnings since the last call; SteadyhandError if the episode cannot be kept any more."""
         return self._tap.check() if self._tap is not None else []
 
-    def save(self, info: EpisodeInfo, ended: float) -> str:
-        """Finish the episode, ended at a time (s), durably; returns what it is called."""
-        name = self._source.partition("@")[0]
-        if self._tap is not None:
-            self._tap.end(
-                success=info.success,
-                end_reason=info.end_reason,
-                task=self.task,
-                operator=info.operator,
-                seed=info.seed,
-                dropped_frames=info.dropped_frames,
-                ended=round(ended * 1e9),
-            )
-        if self._writer is None:
-            return name
-        return f"episode {self._writer.save_episode(replace(info, source=self._source))}"
+    def save(self, info: EpisodeInfo, ended: float) -> tuple[str, str]:
+        """Finish the episode, ended at a time (s), durably.
 
-    def discard(self, why: str, ended: float) -> None:
-        """Forget the episode; the journal keeps it, with a label."""
+        Returns:
+            What it is called; and what went wrong with the journal while the dataset has the episode, "" if nothing.
+        """
+        trouble = ""
+        if self._tap is not None:
+            try:
+                self._tap.end(
+                    success=info.success,
+                    end_reason=info.end_reason,
+                    task=self.task,
+                    operator=info.operator,
+                    seed=info.seed,
+                    dropped_frames=info.dropped_frames,
+                    ended=round(ended * 1e9),
+                )
+            except SteadyhandError as error:
+                if self._writer is None:
+                    raise
+                trouble = str(error)
+        if self._writer is None:
+            return self._source.partition("@")[0], ""
+        return f"episode {self._writer.save_episode(replace(info, source=self._source))}", trouble
+
+    def discard(self, why: str, ended: float, by_human: bool) -> None:
+        """Forget the episode; the journal keeps it, as discarded only if a human has decided that."""
         if self._writer is not None:
             self._writer.discard_episode()
         if self._tap is not None:
             with contextlib.suppress(SteadyhandError):  # it could not be written: that is why, and has been said
-                self._tap.end(success=None, end_reason=why, task=self.task, discarded=True, ended=round(ended * 1e9))
+                self._tap.end(
+                    success=None, end_reason=why, task=self.task, discarded=by_human, ended=round(ended * 1e9)
+                )
         self.frames = 0

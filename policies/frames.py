@@ -9,7 +9,6 @@ import torch
 from lerobot.utils.constants import OBS_ENV_STATE, OBS_STATE
 from torch import Tensor
 
-from steadyhand.data_collection.exclusion import excluded_numbers
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.reading import load_columns
 from steadyhand.data_collection.schema import read_info
@@ -105,22 +104,23 @@ def read_features(path: Path | str) -> dict[str, dict]:
     return features
 
 
-def load_frames(paths: Sequence[Path | str], exclude: str | None = None) -> Frames:
+def load_frames(paths: Sequence[Path | str], excluded: Sequence[Sequence[int]] | None = None) -> Frames:
     """Read LeRobot datasets, refuse values that are not finite; without a column `segment` all are demo.
 
     Args:
         paths: Dataset folders.
-        exclude: Leave out the episodes of an exclude list, see `data_collection.exclusion.read_exclusions`.
+        excluded: Episodes to leave out, for every dataset, see `data_collection.exclusion.read_exclusions`.
     """
     features = [read_features(path) for path in paths]
     optional = [name for name in (ENVIRONMENT, "segment") if any(name in known for known in features)]
     recorded = load_columns(paths, [STATE, REFERENCE, ACTION, *optional])
     columns = recorded.columns
     episode = np.repeat(np.arange(len(recorded.start)), recorded.stop - recorded.start)
-    if exclude is not None:
-        kept = ~np.isin(episode, excluded_numbers(exclude, paths))
+    if excluded is not None:
+        places = zip(recorded.source, recorded.episode_index, strict=True)
+        kept = np.array([index not in excluded[source] for source, index in places])[episode]
         if not kept.any():
-            raise SteadyhandError(f"--exclude {exclude} leaves no episode to train on; shorten the list")
+            raise SteadyhandError("--exclude leaves no episode to train on; shorten the list")
         episode, columns = episode[kept], {name: values[kept] for name, values in columns.items()}
     for name in columns.keys() - {"segment"}:
         bad = episode[~np.isfinite(columns[name]).all(axis=1)]

@@ -51,11 +51,12 @@ class _Samples:
 
 def train(config: TrainConfig) -> TrainResult:
     """Train and save; SteadyhandError for what the user can fix; Ctrl-C saves before it is passed on."""
-    _validate(config)
+    excluded = read_exclusions(config.exclude, config.dataset) if config.exclude is not None else None
+    _validate(config, excluded)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a second thread costs more than it brings at this size
     try:
-        frames = load_frames(config.dataset, config.exclude)
+        frames = load_frames(config.dataset, excluded)
         weights = sample_weights(config.weights, frames, config.dataset)
         torch.manual_seed(config.seed)
         policy = _build_policy(config)
@@ -72,14 +73,14 @@ def train(config: TrainConfig) -> TrainResult:
         torch.set_num_threads(threads)
 
 
-def _validate(config: TrainConfig) -> None:
+def _validate(config: TrainConfig, excluded: list[list[int]] | None) -> None:
     """Refuse bad settings and an output folder that would be overwritten; write the settings of a new run."""
     if config.weights not in SCHEMES:
         raise unknown("weights", config.weights, SCHEMES)
     for name in ("steps", "batch_size"):
         if getattr(config, name) < 1:
             raise SteadyhandError(f"--{name.replace('_', '-')} is {getattr(config, name)}; give at least 1")
-    settings = _settings(config)
+    settings = _settings(config, excluded)
     file = config.output / "train.json"
     if config.resume:
         _check_same(config, file, settings)
@@ -97,11 +98,10 @@ def _validate(config: TrainConfig) -> None:
         ) from error
 
 
-def _settings(config: TrainConfig) -> dict:
+def _settings(config: TrainConfig, excluded: list[list[int]] | None) -> dict:
     """What must stay the same for a run to be continued."""
     fields = {name: value for name, value in dataclasses.asdict(config).items()
               if name not in ("output", "resume", "progress")}  # fmt: skip
-    excluded = read_exclusions(config.exclude, config.dataset) if config.exclude is not None else None
     return fields | {"dataset": [str(path.resolve()) for path in config.dataset], "exclude": excluded}
 
 

@@ -17,7 +17,7 @@ from steadyhand.sim.meshes import parse_packages
 from steadyhand.sim.realtime import RealtimeArm, RealtimeWorld, check_speed
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_arm import ArmTopics
-from steadyhand.sim.ros_cameras import Cameras
+from steadyhand.sim.ros_cameras import Cameras, camera_names
 from steadyhand.sim.ros_frames import NO_TF, FrameTopics
 from steadyhand.sim.ros_task import TaskTopics
 from steadyhand.sim.tasks import task_names
@@ -147,7 +147,7 @@ def _node_of(arm: RealtimeArm, node: ros.Node) -> ros.Node:
 def _camera_names(text: str | None, world: World) -> list[str]:
     if text is None:
         return ["front", *(f"{arm.mount.prefix}wrist" for arm in world.arms)]
-    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+    return camera_names(text)
 
 
 def _check(config: TwinConfig) -> None:

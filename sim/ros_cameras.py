@@ -17,6 +17,11 @@ def optical_frame(camera: str) -> str:
     return f"{camera}_optical_frame"
 
 
+def camera_names(text: str) -> list[str]:
+    """Names separated by commas; "none" for none."""
+    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+
+
 class Cameras:
     """Draws and publishes. Belongs to the thread that made it, because its OpenGL context does."""
 

@@ -26,13 +26,13 @@ def number(data: bytes) -> int:
     return int(TYPES.deserialize_cdr(data, KIND).data[:4].view(np.int32)[0])
 
 
-def write(journal: Journal, seconds: float, rate: float = 200.0, first: int = 0) -> list[int]:
+def write(journal: Journal, seconds: float, rate: float = 200.0, first: int = 0, size: int = 2000) -> list[int]:
     """Write numbers from the first on at a rate; returns their receive stamps (ns)."""
     stamps: list[int] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         stamps.append(time.time_ns())
-        journal.add(CHANNEL, stamps[-1], stamps[-1] - 5_000_000, cdr(first + len(stamps) - 1))
+        journal.add(CHANNEL, stamps[-1], stamps[-1] - 5_000_000, cdr(first + len(stamps) - 1, size))
         time.sleep(1.0 / rate)
     return stamps
 
@@ -44,4 +44,4 @@ if __name__ == "__main__":
         running.end(success=True, end_reason="success")
         running.begin(robot="fr3")
         print("recording", flush=True)
-        write(running, 60.0)
+        write(running, 60.0, rate=30.0, size=1_000_000)

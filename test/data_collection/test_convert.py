@@ -21,10 +21,12 @@ from rosbags.typesys import Stores, get_typestore
 
 from steadyhand import ros_messages
 from steadyhand.cli import main as cli
+from steadyhand.data_collection import journal as module
 from steadyhand.data_collection.convert import ConvertConfig, main
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
 from steadyhand.data_collection.journal import Channel, Journal, relabel
 from steadyhand.data_collection.ros_journal import type_name
+from steadyhand.data_collection.schema import read_info
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros import GRIPPER_COMMAND
 from steadyhand.sim.robot import load_robot
@@ -192,6 +194,48 @@ def test_gaps_can_be_refused_and_labels_count(own_journal, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "episode_000006: labelled anew since it was converted (episode 2)" in said
     assert "episode_000001: episode 3" in said
+    relabel(own_journal, "episode_000006", success=False)
+    for changes in ({"task": "go up"}, {"operator": "Ada"}):
+        relabel(own_journal, "episode_000005", **changes)
+        main(ConvertConfig(own_journal, tmp_path / "dataset"))
+        said = capsys.readouterr().out
+        assert "episode_000005: labelled anew" in said
+        assert "episode_000006" not in said
+        relabel(own_journal, "episode_000005", task="go down")
+
+
+def test_an_episode_that_is_left_out_makes_no_dataset(tmp_path, capsys):
+    folder, dataset = tmp_path / "journal", tmp_path / "dataset"
+    with Journal(folder, reserve=0) as journal:
+        record(journal, said(10, gap=(4, 7), image=(32, 32)), GOOD)
+        main(ConvertConfig(folder, dataset, max_dropped=2))
+        assert not dataset.exists()
+        record(journal, said(10), GOOD)
+        main(ConvertConfig(folder, dataset, max_dropped=2))
+    assert "episode_000001: episode 0, 10 frames" in capsys.readouterr().out
+    assert read_info(dataset)["features"]["observation.images.front"]["shape"] == [48, 64, 3]
+
+
+def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
+    def losing() -> Iterator[tuple]:
+        for number, message in enumerate(said(10)):
+            monkeypatch.setattr(module, "WAITING", 0 if number in (300, 301) else 1 << 28)
+            yield message
+
+    def elsewhere() -> Iterator[tuple]:
+        for topic, message, *stamps in said(10):
+            if topic == "target_pose":
+                message.header.frame_id = "nowhere"
+            yield topic, message, *stamps
+
+    with Journal(tmp_path / "journal", reserve=0) as journal:
+        record(journal, losing(), GOOD)
+        record(journal, elsewhere(), GOOD)
+    main(ConvertConfig(tmp_path / "journal", tmp_path / "dataset"))
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first.startswith("episode_000000: episode 0, ")
+    assert first.endswith("; the recorder lost 2 messages")
+    assert second.startswith("episode_000001: left out: it has no frame (target_pose not recorded: ")
 
 
 def test_a_bag_by_rosbags_is_converted(converted, tmp_path, capsys):

@@ -3,9 +3,11 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from rosbags.highlevel import AnyReader
 from steadyhand.data_collection import journal as module
 from steadyhand.data_collection.journal import Journal, relabel
 from steadyhand.data_collection.journal_reading import Messages, State, episodes
+from steadyhand.data_collection.listing import PlaceConfig, ls, show
 from steadyhand.errors import SteadyhandError
 
 
@@ -72,15 +75,57 @@ def test_labels_come_beside_the_recording(written):
     with (folder / module.LABELS).open("a") as labels:
         labels.write('{"episode": "episode_0000')  # a crash
     relabel(folder, "episode_000001", success=True)
-    assert episodes(folder)[1].label | {"ended": 0} == {
+    assert episodes(folder)[1].label == {
         "success": True, "end_reason": "success", "discarded": False, "lost_messages": 0, "note": "good after all",
-        "ended": 0,
     }  # fmt: skip
     assert file.read_bytes() == before
     with pytest.raises(SteadyhandError, match="unknown episode 'episode_7'; allowed: episode_000000, "):
         relabel(folder, "episode_7", success=True)
     with pytest.raises(SteadyhandError, match="label success='yes' is a str; allowed: bool or NoneType"):
         relabel(folder, "episode_000000", success="yes")
+
+
+def test_labels_are_found_from_wherever_one_looks(written, tmp_path, monkeypatch):
+    folder = shutil.copytree(written[0], tmp_path / "raw" / "journal")
+    relabel(folder, "episode_000000", discarded=True)
+    (tmp_path / "raw" / module.LABELS).write_text('{"episode": "episode_000000", "discarded": false}\n')  # not its own
+    monkeypatch.chdir(folder / "episode_000000")
+    for place in (folder, folder.parent, folder / "episode_000000", episodes(folder)[0].file, Path()):
+        first = episodes(place)[0]
+        assert (first.name, first.label["discarded"]) == ("episode_000000", True)
+
+
+def test_lost_messages_are_said(tmp_path, monkeypatch, capsys):
+    with Journal(tmp_path, reserve=0) as journal:
+        for waiting in (module.WAITING, 0):
+            monkeypatch.setattr(module, "WAITING", waiting)
+            journal.begin(begun=1)
+            count = len(journaling.write(journal, 0.05))
+            for _ in range(2):
+                journal.check()
+            journal.end(success=True, end_reason="success")
+    assert len(journal.warnings) == 1
+    assert "cannot keep up" in journal.warnings[0]
+    assert [episode.label["lost_messages"] for episode in episodes(tmp_path)] == [0, count]
+    show(PlaceConfig(tmp_path))
+    ls(PlaceConfig(tmp_path))
+    first, second, line = capsys.readouterr().out.splitlines()
+    assert "lost" not in first
+    assert f"the recorder lost {count} messages" in second
+    assert line.endswith(f"{count} messages lost")
+
+
+def test_a_writer_that_hangs_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    journal = Journal(tmp_path, reserve=0)
+    hanging = the_writer(psutil.Process())
+    hanging.suspend()
+    try:
+        with pytest.raises(SteadyhandError, match=r"is not written after 0\.2 s; is its disk there"):
+            journal.close()
+    finally:
+        hanging.resume()
+    hanging.wait(10)
 
 
 def test_a_file_cut_anywhere_gives_what_came_before(written, tmp_path):
@@ -152,6 +197,12 @@ def test_a_disk_that_refuses_to_write_costs_what_it_refused(tmp_path):
     assert heard == list(range(len(heard)))
 
 
+def the_writer(recorder: psutil.Process) -> psutil.Process:
+    """The process that writes for a recorder."""
+    (writer,) = (child for child in recorder.children() if "journal_process" in " ".join(child.cmdline()))
+    return writer
+
+
 def kill_writer(folder: Path, seconds: float) -> None:
     """The process that writes is killed; the recorder lives and goes on."""
     with Journal(folder, reserve=0) as journal:
@@ -160,7 +211,8 @@ def kill_writer(folder: Path, seconds: float) -> None:
         journal.end(success=True, end_reason="success")
         journal.begin()
         stamps = journaling.write(journal, seconds)
-        (writer,) = (child for child in psutil.Process().children() if "journal_process" in " ".join(child.cmdline()))
+        threads = threading.active_count()
+        writer = the_writer(psutil.Process())
         writer.kill()
         writer.wait()
         killed = time.time_ns()
@@ -168,19 +220,25 @@ def kill_writer(folder: Path, seconds: float) -> None:
         assert_kept(folder, killed, stamps)
         assert episodes(folder)[1].state is State.CUT_OFF
         journal.begin()
+        assert threading.active_count() <= threads  # the old sender has ended
         journaling.write(journal, 0.1)
         journal.end(success=True, end_reason="success")
     assert episodes(folder)[2].state is State.FINISHED
 
 
-def kill_recorder(folder: Path, seconds: float) -> None:
-    """The recorder is killed; the process that writes closes the file."""
+def kill_recorder(folder: Path, seconds: float, held: float = 0.0) -> None:
+    """The recorder is killed; the process that writes closes the file. held: s that one stood still before."""
     command = [sys.executable, journaling.__file__, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as recorder:
         assert recorder.stdout.readline() == b"recording\n"
         time.sleep(seconds)
+        writer = the_writer(psutil.Process(recorder.pid))
+        if held:
+            writer.suspend()
+            time.sleep(held)
         os.kill(recorder.pid, signal.SIGKILL)
         killed = time.time_ns()
+        writer.resume()
     end = time.monotonic() + 30.0
     while episodes(folder)[1].state is State.RECORDING:
         assert time.monotonic() < end
@@ -204,7 +262,12 @@ def assert_kept(folder: Path, killed: int, stamps: list[int] | None = None) -> N
     assert handed - messages[-1].received < 1e9
 
 
-KILLS = [kill_writer, kill_recorder]
+def kill_recorder_within_a_message(folder: Path, seconds: float) -> None:
+    """Nobody reads the pipe, which holds less than a message, so that the recorder dies while it writes one."""
+    kill_recorder(folder, seconds, held=0.2)
+
+
+KILLS = [kill_writer, kill_recorder, kill_recorder_within_a_message]
 
 
 @pytest.mark.parametrize("kill", KILLS)
@@ -220,4 +283,4 @@ def test_50_kills(tmp_path):
     print(f"seed {seed}")
     rng = random.Random(seed)
     for i in range(50):
-        KILLS[i % 2](tmp_path / str(i), rng.uniform(0.6, 1.6))
+        KILLS[i % len(KILLS)](tmp_path / str(i), rng.uniform(0.6, 1.6))

@@ -11,10 +11,10 @@ from motions import LENGTH, record_plain, record_smooth
 
 from steadyhand.cli import main
 from steadyhand.data_collection.dataset import features
-from steadyhand.data_collection.exclusion import EXCLUDE, excluded_numbers, read_exclusions, write_exclusions
+from steadyhand.data_collection.exclusion import EXCLUDE, read_exclusions, write_exclusions
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.quality_data import Recorded, load_recorded
-from steadyhand.data_collection.quality_scores import METRICS, make_group, score
+from steadyhand.data_collection.quality_scores import METRICS, make_group, score, worst_first
 from steadyhand.errors import SteadyhandError
 
 NOISY, HALTING = 2, 9
@@ -56,8 +56,7 @@ def listed(demos, tmp_path) -> Path:
 def test_spoiled_episodes_rank_worst(demos):
     scores, skipped = score(load_recorded(demos))
     assert not skipped
-    worst = max(scores, key=lambda entry: entry.score)
-    assert worst.episode == NOISY
+    assert worst_first(scores)[0].episode == NOISY
     jerks = [entry.classes["demo"]["jerk"] for entry in scores]
     assert set(np.argsort(jerks)[-2:]) == {NOISY, HALTING}
     assert all(set(entry.classes["demo"]) == set(METRICS) and 0 < entry.score <= 1 for entry in scores)
@@ -138,7 +137,6 @@ def test_two_arms_are_known_by_their_names():
 
 def test_lists_of_several_datasets(demos, listed):
     assert read_exclusions("auto", [demos, listed]) == [[], [NOISY, HALTING]]
-    assert excluded_numbers("auto", [demos, listed]) == [12 + NOISY, 12 + HALTING]
 
 
 def test_lists_that_do_not_fit_are_refused(demos, mixed, listed, tmp_path):
@@ -164,14 +162,14 @@ def test_lists_that_do_not_fit_are_refused(demos, mixed, listed, tmp_path):
 def test_training_leaves_listed_episodes_out(demos, listed):
     from steadyhand.policies.frames import load_frames
 
-    whole, kept = load_frames([demos, listed]), load_frames([demos, listed], "auto")
+    whole, kept = load_frames([demos, listed]), load_frames([demos, listed], read_exclusions("auto", [demos, listed]))
     expected = ~np.isin(whole.episode, [12 + NOISY, 12 + HALTING])
     assert (~expected).sum() > 0
     for name in ("state", "action", "episode", "segment"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(whole, name)[expected])
     write_exclusions("auto", listed, "person", dict.fromkeys(range(12), "all"))
     with pytest.raises(SteadyhandError, match="leaves no episode to train on"):
-        load_frames([listed], "auto")
+        load_frames([listed], read_exclusions("auto", [listed]))
 
 
 def test_train_command_honours_a_list(demos, listed, tmp_path, capsys):
