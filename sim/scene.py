@@ -193,7 +193,7 @@ def _add_room(spec: mujoco.MjSpec) -> None:
     spec.visual.global_.offwidth, spec.visual.global_.offheight = IMAGE_SIZE
     # Shadows, multisampling and fine surfaces are most of what a picture costs without a GPU.
     quality = spec.visual.quality
-    quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks, quality.numquads = 0, 0, 20, 10, 2
+    quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks, quality.numquads = 0, 0, 16, 8, 2
     spec.visual.headlight.ambient = [0.36, 0.36, 0.37]
     spec.visual.headlight.diffuse = [0.22, 0.22, 0.22]
     spec.visual.headlight.specular = [0.05, 0.05, 0.05]
