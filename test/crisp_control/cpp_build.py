@@ -1,8 +1,12 @@
-"""Building the C++ tests with CMake, for the tests here that run them."""
+"""Building the C++ tests with CMake, for the tests here that run them.
+
+As a program it builds the named ones with one process: test/conftest.py starts it beside the first Python tests.
+"""
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -45,15 +49,35 @@ def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-def build(*targets: str) -> None:
+class Ahead:
+    """A build in the background, which may be cut off at any time: the next one goes on where it stopped."""
+
+    process: subprocess.Popen | None = None
+
+    @classmethod
+    def start(cls, targets: Iterable[str]) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # what fails will fail again, and be said
+        command = ["nice", "-n", "19", sys.executable, __file__, *targets]
+        cls.process = subprocess.Popen(command, start_new_session=True, **quiet)
+
+    @classmethod
+    def stop(cls) -> None:
+        if cls.process is not None and cls.process.poll() is None:
+            os.killpg(cls.process.pid, signal.SIGTERM)
+            cls.process.wait()
+        cls.process = None
+
+
+def build(*targets: str, processes: int = len(os.sched_getaffinity(0))) -> None:
     """Build programs in the tree that setup.py builds the modules in, so that the core is compiled once."""
+    Ahead.stop()
     if not _usable(BUILD / "CMakeCache.txt"):
         shutil.rmtree(BUILD, ignore_errors=True)
     _checked(
         tool("cmake"), f"-S{ROOT}", f"-B{BUILD}", "-GNinja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
         "-DBUILD_TESTING=ON", "-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}",
     )  # fmt: skip
-    _checked(tool("cmake"), "--build", BUILD, "--parallel", len(os.sched_getaffinity(0)), "--target", *targets)
+    _checked(tool("cmake"), "--build", BUILD, "--parallel", processes, "--target", *targets)
 
 
 def _usable(cache: Path) -> bool:
@@ -93,3 +117,7 @@ def assert_passed(name: str, results: dict[str, ElementTree.Element]) -> None:
     """One test ran and has no failure."""
     assert name in results, f"{name} did not run"
     assert not [failure.attrib["message"] for failure in results[name].iter("failure")]
+
+
+if __name__ == "__main__":
+    build(*sys.argv[1:], processes=1)

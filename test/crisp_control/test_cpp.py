@@ -1,12 +1,9 @@
 """The C++ tests (GoogleTest), one item per test and program: the core as it is shipped, and under sanitizers."""
 
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from cpp_build import TESTS, assert_passed, build, declared_tests, run_tests
 
 FILES = sorted(Path(__file__).parent.glob("*_test.cpp"))
@@ -15,7 +12,7 @@ PLAIN = [file for file in FILES if file.stem in ("allocations_test", "arm_model_
 CHECKED = declared_tests(set(FILES) - set(PLAIN))
 NAMES = {"plain_tests": declared_tests(PLAIN), "shipped_tests": CHECKED, "sanitized_tests": CHECKED}
 
-pytestmark = pytest.mark.timeout(1200)  # the first build takes minutes
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.cpp(*NAMES)]
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,11 @@ test_cpp.py runs the C++ tests under the same two.
 
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from cpp_build import TESTS, build, run
 
-pytestmark = pytest.mark.timeout(1200)  # the first build takes minutes
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.cpp("fuzz_references", "exchange_tsan")]
 SECONDS_OF_FUZZING = 60
 
 

@@ -1,18 +1,15 @@
 """The ros2_control plug-ins on a stand-in for ros2_control: one C++ program, one item per C++ test."""
 
 import re
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from cpp_build import ROOT, TESTS, assert_passed, build, declared_tests, run_tests
 
 NAMES = declared_tests(Path(__file__).parent.glob("*_test.cpp"))
 
-pytestmark = pytest.mark.timeout(1200)  # the first build takes minutes
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.cpp("plugin_tests")]
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,12 @@
 """The twin as ros2_control hardware: its physics, one item per C++ test, and what is exported for it."""
 
 import re
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import mujoco
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "crisp_control"))
 from cpp_build import BUILD, ROOT, assert_passed, build, declared_tests, run_tests
 
 from steadyhand.errors import SteadyhandError
@@ -18,7 +15,7 @@ from steadyhand.sim.export import PLUGIN, export_twin
 
 NAMES = declared_tests(Path(__file__).parent.glob("*_test.cpp"))
 
-pytestmark = pytest.mark.timeout(1200)  # the first build takes minutes
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.cpp("twin_hardware_tests")]
 
 
 @pytest.fixture(scope="module")
