@@ -58,7 +58,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt setup.py package.xml $(wildca
 	$(BIN)/python -m pip install -c constraints.txt pip $$($(BIN)/python -c \
 	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e ".[$(EXTRAS)]"
-	$(BIN)/python -m pip install --no-deps --no-build-isolation plugins/lerobot_env_steadyhand
+	$(BIN)/python -m pip install --no-deps --no-build-isolation $(wildcard plugins/lerobot_*)
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(CPP_SOURCES)

@@ -83,6 +83,9 @@ TOPICS = {
         Topic("target_wrench", WrenchStamped, TARGET),
         Topic("target_stiffness", Float64MultiArray, TARGET),
         Topic("gripper/gripper_position_controller/commands", Float64MultiArray, TARGET),
+        # what a hand asks for, for a program that passes it on
+        Topic("hand/target_pose", PoseStamped, TARGET),
+        Topic("hand/gripper", Float64MultiArray, TARGET),
         # what the robot says; reference_pose is what the controller really follows after all its limits
         Topic("joint_states", JointState, SENSOR),
         Topic("current_pose", PoseStamped, SENSOR),
@@ -253,16 +256,27 @@ def running(
     Yields:
         What ``setup`` returned, or the node.
     """
-    prepare_environment()
     before = [signal.signal(number, signal.default_int_handler) for number in _ENDING]
+    try:
+        with spinning(name, namespace, setup, sim_time) as thing:
+            yield thing
+    finally:
+        for number, handler in zip(_ENDING, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def spinning(
+    name: str, namespace: str = "", setup: Callable[[Node], Any] | None = None, sim_time: bool = False
+) -> Iterator[Any]:
+    """As ``running``, in a program that handles Ctrl-C in a way of its own."""
+    prepare_environment()
     context = rclpy.Context()
     try:
         rclpy.init(context=context, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         yield from _run(context, name, namespace, setup, sim_time)
     finally:
         context.try_shutdown()
-        for number, handler in zip(_ENDING, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _run(

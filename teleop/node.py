@@ -41,6 +41,8 @@ class TeleopConfig:
     """How often the scripted operator demonstrates."""
     seed: int = 0
     """Of the scripted operator."""
+    relay: bool = False
+    """Publish below hand/, for a program that passes it on to the robot (LeRobot's tools: docs/lerobot.md)."""
     sim_time: bool = False
     """Take the time from /clock, as needed with `steadyhand twin --speed`."""
 
@@ -70,8 +72,8 @@ class TeleopNode:
         self._buffer = StateBuffer(node, robot.joints, extra=extra)
         self._device = DEVICES[config.device](node, self._buffer, config)
         self._clutch = Clutch()
-        self._target = ros.publisher(node, "target_pose")
-        self._gripper_command = ros.publisher(node, ros.GRIPPER_COMMAND)
+        target, gripper = ("hand/target_pose", "hand/gripper") if config.relay else ("target_pose", ros.GRIPPER_COMMAND)
+        self._target, self._gripper_command = ros.publisher(node, target), ros.publisher(node, gripper)
         self._clients = {button: ros.client(node, SERVICES[button]) for button in BUTTONS}
 
     def run(self) -> None:

@@ -1,0 +1,157 @@
+"""The ROS side of both plug-ins: a node that spins for as long as the device is connected."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from steadyhand import ros, ros_messages
+from steadyhand.errors import SteadyhandError
+from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
+from steadyhand.sim.robot import RobotSpec
+from steadyhand.sim.ros_references import Frames, RefusalError
+
+CONNECT_PATIENCE = 10.0
+"""s that a device waits for the other nodes when it connects."""
+PATIENCE = 1.0
+"""s that a connected one waits for the robot's next message; the controller has stopped the arm by then."""
+QUARREL = 0.5
+"""s after another node's request in which nothing is sent."""
+HAND_MAX_AGE = 0.3
+"""s; after that a hand has let go. The scripted one speaks ten times a second, about what it has seen."""
+
+Pose = tuple[np.ndarray, np.ndarray]
+
+
+class _Link:
+    """A node with the robot's state. LeRobot keeps the main thread, and decides what Ctrl-C does."""
+
+    def __init__(
+        self, name: str, robot: RobotSpec, namespace: str, environment: bool = False, cameras: Sequence[str] = ()
+    ) -> None:
+        self.robot = robot
+        self._stack = ExitStack()
+
+        def setup(node: ros.Node) -> ros.Node:
+            self.buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras)
+            self._connect(node)
+            return node
+
+        self.node = self._stack.enter_context(ros.spinning(name, namespace, setup))
+
+    def _connect(self, node: ros.Node) -> None:
+        """Further topics."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the node."""
+        self._stack.close()
+
+    def wait[T](self, look: Callable[[], T], patience: float = PATIENCE) -> T:
+        """What ``look`` returns as soon as it is ready; SteadyhandError if it is not within ``patience`` seconds."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return look()
+            except ObservationNotReadyError as error:
+                if time.monotonic() > deadline:
+                    raise SteadyhandError(f"{error} after waiting {patience:g} s") from None
+            time.sleep(0.005)
+
+
+class RobotLink(_Link):
+    """Observes, and requests."""
+
+    def _connect(self, node: ros.Node) -> None:
+        self._target = ros.publisher(node, "target_pose")
+        self._gripper = ros.publisher(node, ros.GRIPPER_COMMAND)
+        self._sent: deque[float] = deque(maxlen=256)  # stamps
+        self._other = 0.0  # when another node has asked for something
+        ros.subscription(node, "target_pose", self._on_target)
+
+    def _on_target(self, message: ros.PoseStamped) -> None:
+        if ros_messages.get_stamp(message) not in self._sent:
+            self._other = ros.now()
+
+    def ready(self) -> dict[str, np.ndarray]:
+        """The first observation, when the controller listens, too."""
+        observation = self.buffer.now()[1]
+        if self._target.get_subscription_count() < 2:  # ours, and the controller's
+            raise ObservationNotReadyError("nobody listens to target_pose yet")
+        return observation
+
+    def environment_names(self) -> tuple[str, ...]:
+        """Names in the newest `task/environment_state`."""
+        return tuple(self.buffer.message("task/environment_state", ros.now()).name)
+
+    def request(self, position: np.ndarray, quaternion: np.ndarray, gripper: float) -> None:
+        """Ask for a pose of the tool in the base frame and for an opening, as of now.
+
+        Raises:
+            SteadyhandError: Another node has asked for something within the last 0.5 s; nothing is sent then.
+        """
+        if ros.now() - self._other < QUARREL:
+            raise SteadyhandError(
+                "another node publishes target_pose, so nothing is sent and the arm is left to it; end it, or start "
+                "`steadyhand teleop` with --relay"
+            )
+        frame = self.buffer.frame_prefix(self.robot.base_frame) + self.robot.base_frame
+        target = ros_messages.pose(position, quaternion, ros.now(), frame)
+        self._sent.append(ros_messages.get_stamp(target))
+        self._gripper.publish(ros_messages.numbers([gripper]))
+        self._target.publish(target)
+
+
+class HandLink(_Link):
+    """Hears what a hand asks for, below `hand/`."""
+
+    def _connect(self, node: ros.Node) -> None:
+        self._pose: tuple[float, Pose] | None = None  # stamp, pose in the base frame
+        self._opening: float | None = None
+        self._frames: Frames | None = None
+        self._topic = ros.subscription(node, "hand/target_pose", self._on_pose).topic_name
+        ros.subscription(node, "hand/gripper", self._on_gripper)
+
+    def _on_pose(self, message: ros.PoseStamped) -> None:
+        if self._frames is None:
+            return
+        try:
+            pose = self._frames[message.header.frame_id].pose(*ros_messages.pose_arrays(message))
+        except RefusalError as refusal:
+            self.node.get_logger().warning(f"{self._topic} not passed on: {refusal}", throttle_duration_sec=1.0)
+            return
+        self._pose = ros_messages.get_stamp(message), pose
+
+    def _on_gripper(self, message: ros.Float64MultiArray) -> None:
+        if len(message.data) == 1:
+            self._opening = message.data[0]
+
+    def ready(self) -> None:
+        """Return when the robot has been heard and there is a hand."""
+        self.buffer.now()
+        if not self.node.count_publishers(self._topic):
+            raise ObservationNotReadyError(
+                f"nobody publishes {self._topic}; start `steadyhand teleop --relay` (docs/lerobot.md)"
+            )
+        prefix = self.buffer.frame_prefix(self.robot.base_frame)
+        self._frames = Frames(self.robot, self.robot.arm(), prefix)
+
+    def pose(self) -> Pose | None:
+        """What the hand asks for; None while it has let go."""
+        asked = self._pose
+        if asked is not None and abs(ros.now() - asked[0]) <= HAND_MAX_AGE:
+            return asked[1]
+        if not self.node.count_publishers(self._topic):
+            self.node.get_logger().warning(f"nobody publishes {self._topic} any more", throttle_duration_sec=2.0)
+        return None
+
+    def opening(self) -> float | None:
+        """Of the gripper, as last asked for; None while nobody has asked."""
+        return self._opening
+
+    def followed(self) -> tuple[Pose, float]:
+        """The pose that the controller follows, and the measured opening."""
+        stamp, observation = self.buffer.now()
+        return self.buffer.reference(stamp), float(observation["observation.state"][9])
