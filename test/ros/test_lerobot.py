@@ -65,7 +65,7 @@ def test_the_hand_moves_the_arm_through_lerobots_loop(twin, robot, tmp_path):
     hand = ros.publisher(twin.node, "hand/target_pose")
     gripper = ros.publisher(twin.node, "hand/gripper")
     start, quaternion = twin.pose()
-    goal = start + [0.03, 0.0, -0.04]
+    goal = start + np.array([0.03, 0.0, -0.04])
     asked, sent = [], []
     with SteadyhandTeleoperator(SteadyhandTeleoperatorConfig(calibration_dir=tmp_path)) as teleoperator:
         assert teleoperator.action_features == robot.action_features
