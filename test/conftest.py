@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "crisp_control"))
+sys.path[:0] = [str(HERE), str(HERE / "crisp_control")]
 import cpp_build  # noqa: E402
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from listening import Listener
+from listening import Listener, serve
 
 from steadyhand import ros
 from steadyhand.paths import config_dir
@@ -25,16 +25,6 @@ def graph():
 def processes(tmp_path):
     with Processes(tmp_path / "logs") as running:
         yield running
-
-
-@contextmanager
-def serve(logs: Path, *options: object, namespace: str = "") -> Iterator[Listener]:
-    """A twin, and a node that hears it."""
-    with Processes(logs) as running:
-        running.start("twin", "--namespace", namespace, *options)
-        with ros.running("listener", namespace, Listener) as listener:
-            listener.wait_for(lambda: listener.count("joint_states"), 20, running.check)
-            yield listener
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,15 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from steadyhand import ros, ros_messages
+from steadyhand.ros_processes import Processes
 from steadyhand.sim.robot import load_robot
 
 JOINTS = load_robot("fr3").joints
@@ -108,3 +111,13 @@ class Listener:
             assert time.monotonic() < end, "waited in vain"
             time.sleep(0.01)
         return value
+
+
+@contextmanager
+def serve(logs: Path, *options: object, namespace: str = "") -> Iterator[Listener]:
+    """A twin, and a node that hears it."""
+    with Processes(logs) as running:
+        running.start("twin", "--namespace", namespace, *options)
+        with ros.running("listener", namespace, Listener) as listener:
+            listener.wait_for(lambda: listener.count("joint_states"), 20, running.check)
+            yield listener

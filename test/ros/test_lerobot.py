@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from conftest import serve
 from lerobot.utils.errors import DeviceNotConnectedError
+from listening import serve
 
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection.lerobot_plugins import (

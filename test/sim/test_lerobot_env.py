@@ -1,10 +1,7 @@
 """The twin as LeRobot sees it: found by its plug-in, evaluated and trained on with LeRobot's own tools."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -16,6 +13,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.envs import close_envs, make_env, preprocess_observation
 from lerobot.envs.utils import env_to_policy_features
 from lerobot.scripts.lerobot_eval import rollout
+from lerobot_pages import commands, install, run
 
 from steadyhand.data_collection.collect import open_writer, write_episodes
 from steadyhand.data_collection.sidecar import EpisodeInfo
@@ -67,30 +65,10 @@ def demos(tmp_path_factory) -> Path:
     return folder
 
 
-def commands(text: str) -> list[str]:
-    """The shell commands in a page's blocks without a language, continued lines joined."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [line for language, block in blocks if not language for line in block.replace("\\\n", " ").splitlines()]
-
-
-def run(command: list[str], folder: Path, *paths: Path) -> str:
-    """Run a command in a folder, with more places to import from."""
-    search = os.pathsep.join([*map(str, paths), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": search, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory) -> Path:
-    """Where the page's first command has installed the plug-in, from a copy, because building leaves files behind."""
-    checkout, site = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "plugins", checkout / "plugins")
-    command = commands(PAGE)[0].split()
-    assert command[:2] == ["pip", "install"]
-    run([sys.executable, "-m", *command, "--no-index", "--no-build-isolation", "--target", str(site)], checkout)
-    return site
+    """Where the page's first command has installed the plug-in."""
+    return install(commands(PAGE)[0], tmp_path_factory)
 
 
 def test_features_are_what_a_policy_is_given():
