@@ -56,7 +56,7 @@ class SteadyhandRobot(Robot):
         self.cameras = dict.fromkeys(
             config.cameras, (config.image_height, config.image_width, 3)
         )  # LeRobot counts them
-        self._open, self._patience = ros_link.RobotLink, ros_link.CONNECT_PATIENCE
+        self._open = ros_link.RobotLink
         self._link: RobotLink | None = None
 
     @property
@@ -80,7 +80,7 @@ class SteadyhandRobot(Robot):
         environment = bool(self.config.environment)
         link = self._open("lerobot_robot", self._spec, self.config.namespace, environment, self.config.cameras)
         try:
-            self._check(link.wait(link.ready, self._patience), link)
+            self._check(link.wait_connected(link.ready), link)
         except BaseException:
             link.close()
             raise

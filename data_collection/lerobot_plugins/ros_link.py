@@ -49,7 +49,12 @@ class _Link:
         """End the node."""
         self._stack.close()
 
-    def wait[T](self, look: Callable[[], T], patience: float = PATIENCE) -> T:
+    def wait_connected[T](self, look: Callable[[], T]) -> T:
+        """As ``wait``, for the first messages of nodes that are still to be found."""
+        hint = "; is the robot or `steadyhand twin` running in this ROS domain, with these cameras?"
+        return self.wait(look, CONNECT_PATIENCE, hint)
+
+    def wait[T](self, look: Callable[[], T], patience: float = PATIENCE, hint: str = "") -> T:
         """What ``look`` returns as soon as it is ready; SteadyhandError if it is not within ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while True:
@@ -57,7 +62,7 @@ class _Link:
                 return look()
             except ObservationNotReadyError as error:
                 if time.monotonic() > deadline:
-                    raise SteadyhandError(f"{error} after waiting {patience:g} s") from None
+                    raise SteadyhandError(f"{error} after {patience:g} s{hint}") from None
             time.sleep(0.005)
 
 

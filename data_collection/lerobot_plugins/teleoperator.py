@@ -47,7 +47,7 @@ class SteadyhandTeleoperator(Teleoperator):
 
         super().__init__(config)
         self.config, self._spec = config, load_robot(config.robot)
-        self._open, self._patience = ros_link.HandLink, ros_link.CONNECT_PATIENCE
+        self._open = ros_link.HandLink
         self._link: HandLink | None = None
         self._held: Pose | None = None
         self._opening = 1.0
@@ -72,8 +72,8 @@ class SteadyhandTeleoperator(Teleoperator):
         """Wait until the robot has been heard and there is a hand; SteadyhandError if that takes 10 s."""
         link = self._open("lerobot_teleoperator", self._spec, self.config.namespace)
         try:
-            link.wait(link.ready, self._patience)
-            self._opening = link.followed()[1]  # until the hand asks for another
+            link.wait_connected(link.ready)
+            self._opening = link.wait(link.followed)[1]  # until the hand asks for another
         except BaseException:
             link.close()
             raise

@@ -23,8 +23,8 @@ def exact(requirements: list[str]) -> dict[str, str]:
 
 def test_one_version_number():
     assert ElementTree.parse(ROOT / "package.xml").findtext("version") == steadyhand.__version__
-    plugin = tomllib.loads((ROOT / "plugins" / "lerobot_env_steadyhand" / "pyproject.toml").read_text())["project"]
-    assert plugin["version"] == steadyhand.__version__
+    plugins = [tomllib.loads(path.read_text())["project"] for path in (ROOT / "plugins").glob("*/pyproject.toml")]
+    assert [plugin["version"] for plugin in plugins] == [steadyhand.__version__] * 3
 
 
 def test_constraints_name_no_host():
