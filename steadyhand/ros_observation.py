@@ -40,6 +40,7 @@ class StateBuffer:
         environment: bool = False,
         cameras: Sequence[str] = (),
         extra: Sequence[str] = (),
+        state: Sequence[str] = _STATE,
     ) -> None:
         """Subscribe.
 
@@ -49,9 +50,10 @@ class StateBuffer:
             environment: Also the twin's ``observation.environment_state``.
             cameras: Cameras whose images belong to the observation.
             extra: Further stamped state topics to wait for and keep.
+            state: Fewer of the robot's own, for who needs no whole observation; with ``current_pose``.
         """
         self._joints, self.cameras = tuple(joints), tuple(cameras)
-        self._state = [*_STATE, *([_ENVIRONMENT] if environment else []), *extra]
+        self._state = [*state, *([_ENVIRONMENT] if environment else []), *extra]
         self._lock = threading.Lock()
         self._history: dict[str, deque[tuple[float, Any]]] = {}
         self._subscriptions = [
@@ -108,13 +110,18 @@ class StateBuffer:
         Raises:
             ObservationNotReadyError: A topic is silent, or the newest observation is too old to act upon.
         """
+        stamp = self.fresh_stamp()
+        return stamp, self.at(stamp)
+
+    def fresh_stamp(self) -> float:
+        """As ``newest_stamp``, but ObservationNotReadyError also if it is too old to act upon."""
         stamp = self.newest_stamp()
         age = ros.now() - stamp
         if age > MAX_AGE:
             raise ObservationNotReadyError(f"the newest state is {age:.2f} s old (at most {MAX_AGE:g} s){_CLOCKS}")
         if age < -MAX_AGE:
             raise ObservationNotReadyError(f"the newest state is {-age:.2f} s in the future{_CLOCKS}")
-        return stamp, self.at(stamp)
+        return stamp
 
     def at(self, stamp: float) -> dict[str, np.ndarray]:
         """What was known at ``stamp``: nothing in it is younger.

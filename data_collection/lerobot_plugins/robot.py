@@ -77,8 +77,7 @@ class SteadyhandRobot(Robot):
     @check_if_already_connected
     def connect(self, calibrate: bool = True) -> None:
         """Wait until every topic has been heard and nobody else moves the arm; SteadyhandError if that takes 10 s."""
-        environment = bool(self.config.environment)
-        link = self._open("lerobot_robot", self._spec, self.config.namespace, environment, self.config.cameras)
+        link = self._open(self._spec, self.config.namespace, bool(self.config.environment), self.config.cameras)
         try:
             self._check(link.wait_connected(link.ready), link)
         except BaseException:

@@ -26,23 +26,20 @@ Pose = tuple[np.ndarray, np.ndarray]
 
 
 class _Link:
-    """A node with the robot's state. LeRobot keeps the main thread, and decides what Ctrl-C does."""
+    """A node that spins. LeRobot keeps the main thread, and decides what Ctrl-C does."""
 
-    def __init__(
-        self, name: str, robot: RobotSpec, namespace: str, environment: bool = False, cameras: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, name: str, robot: RobotSpec, namespace: str) -> None:
         self.robot = robot
         self._stack = ExitStack()
 
         def setup(node: ros.Node) -> ros.Node:
-            self.buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras)
-            self._connect(node)
+            self.buffer = self._connect(node)
             return node
 
         self.node = self._stack.enter_context(ros.spinning(name, namespace, setup))
 
-    def _connect(self, node: ros.Node) -> None:
-        """Further topics."""
+    def _connect(self, node: ros.Node) -> StateBuffer:
+        """Open the topics; what hears the robot is returned."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -69,12 +66,18 @@ class _Link:
 class RobotLink(_Link):
     """Observes, and requests."""
 
-    def _connect(self, node: ros.Node) -> None:
+    def __init__(self, robot: RobotSpec, namespace: str, environment: bool, cameras: Sequence[str]) -> None:
+        """Open the topics, of which the environment's and the cameras' are left out at will."""
+        self._environment, self._cameras = environment, cameras
+        super().__init__("lerobot_robot", robot, namespace)
+
+    def _connect(self, node: ros.Node) -> StateBuffer:
         self._target = ros.publisher(node, "target_pose")
         self._gripper = ros.publisher(node, ros.GRIPPER_COMMAND)
         self._sent: deque[float] = deque(maxlen=256)  # stamps
         self._other = 0.0  # when another node has asked for something
         ros.subscription(node, "target_pose", self._on_target)
+        return StateBuffer(node, self.robot.joints, environment=self._environment, cameras=self._cameras)
 
     def _on_target(self, message: ros.PoseStamped) -> None:
         if ros_messages.get_stamp(message) not in self._sent:
@@ -112,12 +115,18 @@ class RobotLink(_Link):
 class HandLink(_Link):
     """Hears what a hand asks for, below `hand/`."""
 
-    def _connect(self, node: ros.Node) -> None:
+    def __init__(self, robot: RobotSpec, namespace: str) -> None:
+        """Open the topics."""
+        super().__init__("lerobot_teleoperator", robot, namespace)
+
+    def _connect(self, node: ros.Node) -> StateBuffer:
         self._pose: tuple[float, Pose] | None = None  # stamp, pose in the base frame
         self._opening: float | None = None
         self._frames: Frames | None = None
         self._topic = ros.subscription(node, "hand/target_pose", self._on_pose).topic_name
         ros.subscription(node, "hand/gripper", self._on_gripper)
+        state = ("current_pose", "reference_pose", "gripper/joint_states")
+        return StateBuffer(node, self.robot.joints, state=state)
 
     def _on_pose(self, message: ros.PoseStamped) -> None:
         if self._frames is None:
@@ -135,7 +144,7 @@ class HandLink(_Link):
 
     def ready(self) -> None:
         """Return when the robot has been heard and there is a hand."""
-        self.buffer.now()
+        self.buffer.fresh_stamp()
         if not self.node.count_publishers(self._topic):
             raise ObservationNotReadyError(
                 f"nobody publishes {self._topic}; start `steadyhand teleop --relay` (docs/lerobot.md)"
@@ -158,5 +167,5 @@ class HandLink(_Link):
 
     def followed(self) -> tuple[Pose, float]:
         """The pose that the controller follows, and the measured opening."""
-        stamp, observation = self.buffer.now()
-        return self.buffer.reference(stamp), float(observation["observation.state"][9])
+        stamp = self.buffer.fresh_stamp()
+        return self.buffer.reference(stamp), self.buffer.message("gripper/joint_states", stamp).position[0]

@@ -70,7 +70,7 @@ class SteadyhandTeleoperator(Teleoperator):
     @check_if_already_connected
     def connect(self, calibrate: bool = True) -> None:
         """Wait until the robot has been heard and there is a hand; SteadyhandError if that takes 10 s."""
-        link = self._open("lerobot_teleoperator", self._spec, self.config.namespace)
+        link = self._open(self._spec, self.config.namespace)
         try:
             link.wait_connected(link.ready)
             self._opening = link.wait(link.followed)[1]  # until the hand asks for another

@@ -45,6 +45,7 @@ class Watch:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_page(graph, tmp_path, tmp_path_factory):
     pip, *lines = commands(PAGE)
     site = install(pip, tmp_path_factory)
