@@ -1,4 +1,4 @@
-"""The teleoperator `steadyhand` for `lerobot-record` and `lerobot-teleoperate`: the devices of `steadyhand teleop`.
+"""The teleoperator `steadyhand` for `lerobot-record`: the devices of `steadyhand teleop`.
 
 The device runs in its own process, `steadyhand teleop --relay`, and asks below `hand/`; this passes it on to LeRobot,
 and LeRobot to the robot, so that only one node publishes `target_pose`.
