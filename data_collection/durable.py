@@ -1,11 +1,18 @@
 """Files that outlive a crash, and folders that one process writes at a time."""
 
+import contextlib
 import fcntl
+import glob
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from steadyhand.errors import SteadyhandError
+
+_ATTEMPT = "attempt.lock"  # in a folder that is going to be renamed
 
 
 def sync(path: Path) -> None:
@@ -29,3 +36,29 @@ def lock(file: Path, folder: Path) -> IO:
             f"'{folder}' is being written by another process; wait for it, stop it, or choose another folder"
         ) from None
     return handle
+
+
+@contextlib.contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `output` at the end: complete, or not at all.
+
+    What a killed process has left of an earlier attempt is removed.
+    """
+    if output.exists():
+        raise SteadyhandError(f"output folder '{output}' exists; choose another folder or remove it")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for left in output.parent.glob(f".{glob.escape(output.name)}.*/{_ATTEMPT}"):
+            with contextlib.suppress(SteadyhandError), lock(left, output):
+                shutil.rmtree(left.parent)
+        folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+        held = lock(folder / _ATTEMPT, output)
+    except OSError as error:
+        raise SteadyhandError(f"cannot write '{output}': {error.strerror}; choose another folder") from None
+    try:
+        (folder / "new").mkdir()
+        yield folder / "new"
+        os.rename(folder / "new", output)
+    finally:
+        held.close()
+        shutil.rmtree(folder, ignore_errors=True)

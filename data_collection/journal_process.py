@@ -43,12 +43,14 @@ class EpisodeFile:
         self._types: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._start, self._end = sys.maxsize, 0  # first and last receive stamp, ns
-        self._note(METADATA, metadata)
+        if metadata:
+            self.note(METADATA, metadata)
         self._file.flush()
         sync(folder)
         sync(folder.parent)
 
-    def _note(self, name: str, values: Mapping) -> None:
+    def note(self, name: str, values: Mapping) -> None:
+        """Add a metadata record of MCAP; values of JSON types."""
         self._writer.add_metadata(name, {key: json.dumps(value) for key, value in values.items()})
 
     def write(self, topic: str, type_: str, schema: str, received: int, captured: int, data: bytes) -> None:
@@ -72,7 +74,7 @@ class EpisodeFile:
     def finish(self, label: Mapping) -> None:
         """Close the file for good, durably."""
         self._writer.flush()
-        self._note(LABEL, label)
+        self.note(LABEL, label)
         self._writer.finish()
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -25,6 +25,9 @@ from steadyhand.errors import SteadyhandError, one_line
 log = logging.getLogger(__name__)
 _BROKEN = (McapError, zstandard.ZstdError, struct.error, ValueError, MemoryError)  # the last: a damaged length
 
+REPAIRED = "steadyhand_repaired"  # MCAP metadata: what the episode was called before it was repaired
+Record = tuple[Schema | None, Channel, Message]
+
 
 class State(StrEnum):
     """How an episode ended."""
@@ -53,6 +56,7 @@ class Episode:
         state: Whether it is complete.
         metadata: What the recorder knew at its beginning; empty if others have written it.
         label: What it knew at the end, and what was decided later.
+        formerly: Its identity before it was repaired.
     """
 
     name: str
@@ -60,11 +64,12 @@ class Episode:
     state: State
     metadata: dict = field(default_factory=dict)
     label: dict = field(default_factory=dict)
+    formerly: str = ""
 
     @property
     def identity(self) -> str:
         """Tells it from every other episode, of other journals too."""
-        return identity(self.name, self.metadata.get("begun", self.file.stat().st_size))
+        return self.formerly or identity(self.name, self.metadata.get("begun", self.file.stat().st_size))
 
     @property
     def lost(self) -> str:
@@ -112,7 +117,8 @@ def _episode(file: Path, later: Callable[[Path], dict[str, dict]]) -> Episode:
     label = notes.get(LABEL, {"success": None, "end_reason": "cut_off" if state is State.CUT_OFF else ""})
     if ours:
         label = label | later(file.parent.parent).get(name, {})
-    return Episode(name, file, state, notes.get(METADATA, {}), label)
+    formerly = notes.get(REPAIRED, {}).get("identity", "")
+    return Episode(name, file, state, notes.get(METADATA, {}), label, formerly)
 
 
 def _notes(file: Path) -> tuple[dict[str, dict], bool]:
@@ -143,7 +149,7 @@ def _size(file: Path) -> int:
 
 
 def _values(note: Metadata, file: Path) -> dict:
-    if note.name not in (METADATA, LABEL):
+    if note.name not in (METADATA, LABEL, REPAIRED):
         return dict(note.metadata)
     try:
         return {key: json.loads(value) for key, value in note.metadata.items()}
@@ -170,21 +176,25 @@ class Messages:
 
     def __iter__(self) -> Iterator[Received]:
         """Read from the beginning."""
+        for schema, channel, message in self.records():
+            yield Received(channel.topic, schema.name if schema else "", message.log_time, message.data)
+
+    def records(self) -> Iterator[Record]:
+        """The same as MCAP has it."""
         self.lost = ""
         with self._episode.file.open("rb") as stream:
             ours, finished = bool(self._episode.metadata), self._episode.state is State.FINISHED
             # Others may have written in any order; ours is the order in which everything came.
             yield from self._ordered(stream) if finished and not ours else self._streamed(stream)
 
-    def _ordered(self, stream) -> Iterator[Received]:
+    def _ordered(self, stream) -> Iterator[Record]:
         try:
             reader = SeekingReader(stream, validate_crcs=True, record_size_limit=_size(self._episode.file))
-            for schema, channel, message in reader.iter_messages(log_time_order=True):
-                yield _received(schema, channel, message)
+            yield from reader.iter_messages(log_time_order=True)
         except _BROKEN as error:
             raise SteadyhandError(f"cannot read '{self._episode.file}': {one_line(error)}") from None
 
-    def _streamed(self, stream) -> Iterator[Received]:
+    def _streamed(self, stream) -> Iterator[Record]:
         schemas: dict[int, Schema] = {}
         channels: dict[int, Channel] = {}
         complete = 0  # bytes up to which everything could be read
@@ -207,11 +217,6 @@ class Messages:
                     channels[record.id] = record
                 case Message() if record.channel_id in channels:
                     channel = channels[record.channel_id]
-                    yield _received(schemas.get(channel.schema_id), channel, record)
+                    yield schemas.get(channel.schema_id), channel, record
                 case Footer():
                     return
-
-
-def _received(schema: Schema | None, channel: Channel, message: Message) -> Received:
-    type_ = schema.name if schema else ""
-    return Received(channel.topic, type_, message.log_time, message.data)

@@ -14,7 +14,15 @@ import numpy as np
 
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.reading import column_array, read_table, read_tables
-from steadyhand.data_collection.schema import ACTION_NAMES, AUTOMATIC, SCHEMA, STATE_NAMES, read_info, read_schema
+from steadyhand.data_collection.schema import (
+    ACTION_NAMES,
+    AUTOMATIC,
+    SCHEMA,
+    STATE_NAMES,
+    column_names,
+    read_info,
+    read_schema,
+)
 from steadyhand.data_collection.sidecar import SIDECAR, load_sidecar
 from steadyhand.errors import SteadyhandError
 
@@ -78,11 +86,7 @@ class Recorded:
 
     def names(self, column: str) -> list[str]:
         """A name per value of a column; made up where the dataset gives none."""
-        names = self.info["features"][column].get("names")
-        if isinstance(names, dict):  # some recorders write {"axes": [...]}
-            names = next(iter(names.values()), None)
-        size = int(np.prod(self.info["features"][column]["shape"]))
-        return list(map(str, names)) if names and len(names) == size else [f"{column}[{i}]" for i in range(size)]
+        return column_names(self.info["features"][column], column)
 
     def values(self, column: str) -> np.ndarray:
         """A column as (frames, size) of float64."""
@@ -125,7 +129,10 @@ def load_recorded(path: Path | str) -> Recorded:
     numeric = {name: f["shape"] for name, f in info["features"].items() if _NUMERIC.fullmatch(f["dtype"])}
     tables = list(read_tables(path, "data", list(numeric), int(info["total_frames"])))
     if not tables:
-        raise SteadyhandError(f"dataset '{path}' has no data files, though it names frames; restore it from a copy")
+        raise SteadyhandError(
+            f"dataset '{path}' has no data files, though it names frames; "
+            "try `steadyhand data repair`, or restore it from a copy"
+        )
     columns = {
         name: np.concatenate([column_array(table[name], shape) for table in tables]) for name, shape in numeric.items()
     }
@@ -145,7 +152,8 @@ def _episode_rows(path: Path, total: int) -> Iterator[dict]:
             yield row
     if found < total:
         raise SteadyhandError(
-            f"dataset '{path}' names {total} episodes, but meta/episodes lists {found}; restore it from a copy"
+            f"dataset '{path}' names {total} episodes, but meta/episodes lists {found}; "
+            "try `steadyhand data repair`, or restore it from a copy"
         )
 
 

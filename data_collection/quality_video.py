@@ -15,25 +15,31 @@ def check_videos(recorded: Recorded) -> Found:
     A recorder whose encoder lost images saves a video that is too short, and everything behind the lost images shows
     an earlier row. Where a file holds several episodes and none says that it is short, all of them are in doubt.
     """
-    cameras = [name for name, feature in recorded.info["features"].items() if feature["dtype"] == "video"]
+    cameras = cameras_of(recorded.info)
     if not cameras:
         raise NotApplicableError("no videos")
     for camera in cameras:
         files = defaultdict(list)
         for episode, row in enumerate(recorded.rows):
-            files[_file(recorded, camera, row)].append(episode)
+            files[video_file(recorded.path, recorded.info, camera, row)].append(episode)
         for file, episodes in files.items():
             yield from _check_file(recorded, camera, file, episodes)
 
 
-def _file(recorded: Recorded, camera: str, row: dict) -> Path:
+def cameras_of(info: dict) -> list[str]:
+    """The columns of a dataset that are videos."""
+    return [name for name, feature in info["features"].items() if feature["dtype"] == "video"]
+
+
+def video_file(path: Path, info: dict, camera: str, row: dict) -> Path:
+    """The file that holds an episode's video; `row` is that of meta/episodes."""
     numbers = {key: row.get(f"videos/{camera}/{key}") or 0 for key in ("chunk_index", "file_index")}
-    pattern = recorded.info.get("video_path") or _PATH
-    return recorded.path / pattern.format(video_key=camera, **numbers)
+    pattern = info.get("video_path") or _PATH
+    return path / pattern.format(video_key=camera, **numbers)
 
 
 def _check_file(recorded: Recorded, camera: str, file: Path, episodes: list[int]) -> Found:
-    found = _count(file)
+    found = images_in(file)
     if isinstance(found, str):
         for episode in episodes:
             yield episode, Verdict.EXCLUDE, f"{camera}: {found}"
@@ -52,7 +58,7 @@ def _check_file(recorded: Recorded, camera: str, file: Path, episodes: list[int]
             yield episode, verdict, f"{camera}: {file.name} holds {found} images where {expected} should be"
 
 
-def _count(file: Path) -> int | str:
+def images_in(file: Path) -> int | str:
     """Images in a video file, or what is wrong with it."""
     import av
 

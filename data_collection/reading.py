@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.schema import AUTOMATIC, read_info, read_schema
-from steadyhand.data_collection.sidecar import load_sidecar
+from steadyhand.data_collection.schema import AUTOMATIC, SCHEMA, read_info
+from steadyhand.data_collection.sidecar import SIDECAR, load_sidecar
 from steadyhand.errors import SteadyhandError, unknown
 
 
@@ -75,7 +75,10 @@ def _load_one(path: Path, columns: list[str]) -> tuple[dict[str, np.ndarray], np
         name: np.concatenate([column_array(table[name], readable[name]["shape"]) for table in tables]) for name in names
     }
     if len(arrays["episode_index"]) < total:
-        raise SteadyhandError(f"dataset '{path}' holds fewer than its {total} frames; restore it from a copy")
+        raise SteadyhandError(
+            f"dataset '{path}' holds fewer than its {total} frames; "
+            "try `steadyhand data repair`, or restore it from a copy"
+        )
     return arrays, arrays["episode_index"]
 
 
@@ -97,7 +100,9 @@ def read_table(file: Path, columns: list[str] | None) -> pa.Table:
     try:
         return pq.read_table(file, columns=columns, partitioning=None)
     except (OSError, pa.ArrowException) as error:
-        raise SteadyhandError(f"cannot read {file}: {error}; restore it from a copy") from None
+        raise SteadyhandError(
+            f"cannot read {file}: {error}; try `steadyhand data repair`, or restore it from a copy"
+        ) from None
 
 
 def column_array(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:
@@ -122,8 +127,12 @@ def _require_same_shape(name: str, paths: list[Path], arrays: list[np.ndarray]) 
 
 
 def describe(path: Path | str) -> dict:
-    """Summarise a dataset: sizes, columns, outcomes, who decided how many frames (all JSON types)."""
-    info, schema, episodes = read_info(path), read_schema(path), load_sidecar(path)
+    """Summarise a dataset: sizes, columns, outcomes, who decided how many frames (all JSON types).
+
+    Of a dataset that is none of ours nobody knows outcomes and operators: these counts are 0.
+    """
+    info, path = read_info(path), Path(path)
+    episodes = load_sidecar(path) if (path / SIDECAR).is_file() or (path / SCHEMA).is_file() else []
     segments = {}
     if info["total_frames"] and "segment" in info["features"]:
         counts = np.bincount(load_columns([path], ["segment"]).columns["segment"], minlength=len(Segment))
@@ -135,8 +144,8 @@ def describe(path: Path | str) -> dict:
     }
     return {
         "path": str(path),
-        "robot": schema["robot"],
-        "tasks": list(dict.fromkeys(row["task"] for row in episodes)),
+        "robot": info.get("robot_type") or "unknown",
+        "tasks": list(dict.fromkeys(row["task"] for row in episodes)) or _tasks(path),
         "fps": info["fps"],
         "episodes": info["total_episodes"],
         "frames": info["total_frames"],
@@ -148,3 +157,12 @@ def describe(path: Path | str) -> dict:
         "segments": segments,
         "columns": columns,
     }
+
+
+def _tasks(path: Path) -> list[str]:
+    file = path / "meta/tasks.parquet"
+    if not file.is_file():
+        return []
+    table = read_table(file, None)
+    texts = next(name for name in table.column_names if name != "task_index")
+    return table[texts].to_pylist()

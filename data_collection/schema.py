@@ -74,6 +74,32 @@ def _floats(names: Sequence[str]) -> dict:
     return {"dtype": "float32", "shape": (len(names),), "names": list(names)}
 
 
+def column_names(column: Mapping, name: str) -> list[str]:
+    """A name per value of a column; made up where the dataset gives none."""
+    names = column.get("names")
+    if isinstance(names, dict):  # some recorders write {"axes": [...]}
+        names = next(iter(names.values()), None)
+    size = int(np.prod(column["shape"]))
+    return list(map(str, names)) if names and len(names) == size else [f"{name}[{i}]" for i in range(size)]
+
+
+def unit(column: str, value: str) -> str:
+    """The unit of a value in a column of ours, e.g. " [m]"; "" where it has none or nobody says."""
+    units = (
+        {"x": "m", "y": "m", "z": "m"}
+        | dict.fromkeys(("fx", "fy", "fz"), "N")
+        | dict.fromkeys(("tx", "ty", "tz"), "Nm")
+    )
+    bare = value.removeprefix("left_").removeprefix("right_")
+    if column == "observation.joints":
+        found = "rad/s" if bare.startswith("dq") else "rad"
+    elif column in ("observation.state", "observation.reference", "action", "action_applied"):
+        found = units.get(bare, "")
+    else:
+        found = ""
+    return f" [{found}]" if found else ""
+
+
 def check_frame(frame: Mapping[str, np.ndarray], columns: Mapping[str, dict]) -> None:
     """Refuse a frame whose columns, shapes, dtypes or values are not what the dataset holds."""
     if frame.keys() != columns.keys():

@@ -42,6 +42,7 @@ COMMANDS = {
     "data show": Command("steadyhand.data_collection.listing", "describe a journal or dataset", "show"),
     "data check": Command("steadyhand.data_collection.quality_command", "find broken episodes", "check_command"),
     "data score": Command("steadyhand.data_collection.quality_command", "find odd demonstrations", "score_command"),
+    "data repair": Command("steadyhand.data_collection.repair", "save what a crash has left of a dataset or journal"),
     "policy": Command("steadyhand.policies.node", "let a policy drive the robot"),
     "train": Command("steadyhand.policies.train_config", "train a policy on a dataset"),
     "eval": Command("steadyhand.evaluate", "measure a policy on the twin, with confidence intervals"),

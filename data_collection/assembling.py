@@ -1,0 +1,170 @@
+"""A new dataset from episodes of another one: rows are copied and numbered anew, videos are cut, nothing is encoded."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from steadyhand.data_collection.quality_video import cameras_of, video_file
+from steadyhand.data_collection.reading import read_table, read_tables
+from steadyhand.data_collection.schema import INFO, SCHEMA, read_info, schema_text
+from steadyhand.data_collection.sidecar import SIDECAR, read_rows, write_rows
+from steadyhand.data_collection.video_cut import copy_frames
+from steadyhand.errors import SteadyhandError
+
+FIRST_FILE = "chunk-000/file-000.parquet"
+STATS, TASKS = Path("meta/stats.json"), Path("meta/tasks.parquet")
+
+
+@dataclass
+class Source:
+    """What a new dataset is made from.
+
+    Attributes:
+        path: Folder of the old dataset, for its videos.
+        info: Content of its meta/info.json.
+        tasks: Of meta/tasks.parquet.
+        tables: Its data rows, file by file, in order.
+        rows: Of meta/episodes with the statistics, in order; `episode_index` is the one in `tables`.
+        sidecar: A row per episode of `rows`; None if the dataset has none.
+    """
+
+    path: Path
+    info: dict
+    tasks: pa.Table
+    tables: Iterable[pa.Table]
+    rows: list[dict]
+    sidecar: list[dict] | None
+
+    def only(self, episodes: Iterable[int]) -> "Source":
+        """The same with some of the episodes, by their place in `rows`."""
+        kept = sorted(episodes)
+        sidecar = None if self.sidecar is None else [self.sidecar[i] for i in kept]
+        return replace(self, rows=[self.rows[i] for i in kept], sidecar=sidecar)
+
+
+def open_source(path: Path) -> Source:
+    """The finished episodes of a dataset that is in order."""
+    info = read_info(path)
+    total = int(info["total_episodes"])
+    if not total:
+        raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
+    rows = [row for table in read_tables(path, "meta/episodes", None, total) for row in table.to_pylist()]
+    if [row["episode_index"] for row in rows] != list(range(total)):
+        raise SteadyhandError(
+            f"meta/episodes of '{path}' does not list its {total} episodes in order; try `steadyhand data repair`"
+        )
+    sidecar = read_rows(path) if (path / SIDECAR).is_file() else None
+    tables = read_tables(path, "data", None, int(info["total_frames"]))
+    return Source(path, info, read_table(path / TASKS, None), tables, rows, sidecar)
+
+
+def assemble(source: Source, folder: Path, bar: tqdm) -> None:
+    """Write the episodes of a source into an empty folder; the bar counts them."""
+    rows = [
+        row | {"episode_index": i, "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+        for i, row in enumerate(source.rows)
+    ]
+    _write_data(source, rows, folder / "data" / FIRST_FILE, bar)
+    for camera in cameras_of(source.info):
+        bar.set_postfix_str(camera)
+        _copy_videos(source, rows, camera, folder)
+    file = folder / "meta/episodes" / FIRST_FILE
+    file.parent.mkdir(parents=True)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    pq.write_table(pa.Table.from_pylist([{key: row.get(key) for key in keys} for row in rows]), file)
+    pq.write_table(source.tasks, folder / TASKS)
+    _write_stats(rows, folder / STATS)
+    if source.sidecar is not None:
+        write_rows([row | {"episode_index": i} for i, row in enumerate(source.sidecar)], folder / SIDECAR)
+        (folder / SCHEMA).write_text(schema_text(str(source.info.get("robot_type") or "")))
+    totals = {
+        "total_episodes": len(rows),
+        "total_frames": sum(row["length"] for row in rows),
+        "total_tasks": len(source.tasks),
+        "splits": {"train": f"0:{len(rows)}"},
+    }
+    (folder / INFO).write_text(json.dumps(source.info | totals, indent=4) + "\n")
+
+
+def _write_data(source: Source, rows: list[dict], file: Path, bar: tqdm) -> None:
+    """Write the data rows of the episodes, a row group each, and into the rows of the episodes where they are."""
+    file.parent.mkdir(parents=True)
+    begin, writer = 0, None
+    try:
+        for old, row, episode in zip_longest(source.rows, rows, episode_tables(source)):
+            found = (episode["episode_index"][0].as_py(), len(episode)) if episode is not None else ("none", 0)
+            if found != (old["episode_index"], old["length"]):
+                raise SteadyhandError(
+                    f"'{source.path}' should have {old['length']} rows of episode {old['episode_index']}, "
+                    f"it has {found[1]} of episode {found[0]}; try `steadyhand data repair`"
+                )
+            writer = writer or pq.ParquetWriter(file, episode.schema)
+            numbers = np.arange(begin, begin + len(episode))
+            episode = _with(episode, "episode_index", np.full(len(episode), row["episode_index"]))
+            writer.write_table(_with(episode, "index", numbers).cast(writer.schema))
+            row |= {"data/chunk_index": 0, "data/file_index": 0}
+            row |= {"dataset_from_index": begin, "dataset_to_index": begin + len(episode)}
+            begin += len(episode)
+            bar.update()
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def episode_tables(source: Source) -> Iterator[pa.Table]:
+    """The data rows of every episode; one may begin in one file and end in the next."""
+    wanted = pa.array([row["episode_index"] for row in source.rows], pa.int64())
+    held: list[pa.Table] = []
+    for table in source.tables:
+        table = table.filter(pc.is_in(table["episode_index"], wanted))
+        for number in pc.unique(table["episode_index"]).to_pylist():
+            part = table.filter(pc.equal(table["episode_index"], number))
+            if held and held[0]["episode_index"][0].as_py() != number:
+                yield pa.concat_tables(held)
+                held = []
+            held.append(part.cast(held[0].schema) if held else part)
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _with(table: pa.Table, column: str, values: np.ndarray) -> pa.Table:
+    at = table.schema.get_field_index(column)
+    return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+
+
+def _copy_videos(source: Source, rows: list[dict], camera: str, folder: Path) -> None:
+    files = defaultdict(list)
+    for row in rows:
+        files[video_file(source.path, source.info, camera, row)].append(row)
+    fps = source.info["fps"]
+    for file, episodes in files.items():
+        starts = [round(row[f"videos/{camera}/from_timestamp"] * fps) for row in episodes]
+        spans = [(start, start + row["length"]) for start, row in zip(starts, episodes, strict=True)]
+        new = copy_frames(file, folder / file.relative_to(source.path), spans, fps)
+        for row, start in zip(episodes, new, strict=True):
+            row[f"videos/{camera}/from_timestamp"] = start / fps
+            row[f"videos/{camera}/to_timestamp"] = (start + row["length"]) / fps
+
+
+def _write_stats(rows: list[dict], file: Path) -> None:
+    """Write the statistics over all episodes, from those of each."""
+    from lerobot.datasets.compute_stats import aggregate_stats
+    from lerobot.datasets.io_utils import write_stats
+
+    stats: list[dict] = []
+    for row in rows:
+        stats.append(defaultdict(dict))
+        for key, value in row.items():
+            if key.startswith("stats/") and value is not None:
+                column, name = key.removeprefix("stats/").rsplit("/", 1)
+                stats[-1][column][name] = np.array(value)
+    write_stats(aggregate_stats(stats), file.parent.parent)
