@@ -11,7 +11,7 @@ from tyro.conf import Positional
 from steadyhand.data_collection.journal import relabel
 from steadyhand.data_collection.journal_reading import Episode, Messages, State, episodes
 from steadyhand.data_collection.reading import describe
-from steadyhand.data_collection.schema import INFO, SCHEMA, read_info
+from steadyhand.data_collection.schema import INFO, read_info
 from steadyhand.errors import SteadyhandError
 
 
@@ -55,15 +55,24 @@ def label(config: LabelConfig) -> None:
 
 
 def ls(config: PlaceConfig) -> None:
-    """One line for every journal and dataset at or below the path."""
+    """One line for every journal, bag of others and dataset at or below the path."""
     if not config.path.is_dir():
         raise SteadyhandError(f"'{config.path}' is no folder; give one that holds journals or datasets")
     infos = {info.parent.parent for info in config.path.rglob(str(INFO)) if ".recording" not in info.parts}
     journals = {lock.parent for lock in config.path.rglob(".lock")}
-    for folder in sorted(infos | journals):
-        print(f"{folder}  {_dataset_line(folder) if folder in infos else _journal_line(folder)}")
-    if not infos | journals:
-        print(f"no journal and no dataset in {config.path}")
+    lines = {folder: _dataset_line for folder in infos} | {folder: _journal_line for folder in journals}
+    bags = {file.parent for file in config.path.rglob("*.mcap")}
+    lines |= {bag: _bag_line for bag in bags if not journals & {bag, *bag.parents}}
+    for folder, line in sorted(lines.items()):
+        print(f"{folder}  {line(folder)}")
+    if not lines:
+        print(f"no journal, no bag and no dataset in {config.path}")
+
+
+def _bag_line(folder: Path) -> str:
+    found = episodes(folder)
+    size = sum(episode.file.stat().st_size for episode in found) / 1e6
+    return f"bag: {len(found)} MCAP files ({_counts(Counter(str(episode.state) for episode in found))}), {size:.1f} MB"
 
 
 def _dataset_line(folder: Path) -> str:
@@ -86,10 +95,8 @@ def _counts(counts: Counter) -> str:
 
 def show(config: PlaceConfig) -> None:
     """Describe a dataset, or a journal with every episode."""
-    if (config.path / SCHEMA).exists():
+    if (config.path / INFO).exists():
         print(yaml.safe_dump(describe(config.path), sort_keys=False, allow_unicode=True), end="")
-    elif (config.path / INFO).exists():
-        print(_dataset_line(config.path))
     else:
         for episode in episodes(config.path):
             print(_episode_line(episode))

@@ -1,18 +1,24 @@
-"""Merging datasets into one, with few large files instead of one per episode."""
+"""Merging datasets into one, with few large files instead of one per episode.
 
-import os
+What only some of them have is added to the others: `segment` is demo, but in a dataset with interventions correction
+where `intervention` is true and policy elsewhere; `intervention` is true in the segments recovery and correction.
+"""
+
+import json
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steadyhand.data_collection.reading import read_tables
-from steadyhand.data_collection.schema import INFO, SCHEMA, differing, read_info, read_schema, schema_text
-from steadyhand.data_collection.sidecar import SIDECAR, read_rows, write_rows
-from steadyhand.errors import SteadyhandError
+from steadyhand.data_collection.durable import new_folder
+from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, Segment, human_mask
+from steadyhand.data_collection.reading import load_columns, read_tables
+from steadyhand.data_collection.schema import INFO, SCHEMA, differing, features, read_info, schema_text
+from steadyhand.data_collection.sidecar import SIDECAR, EpisodeInfo, read_rows, sidecar_row, write_rows
+from steadyhand.errors import SteadyhandError, one_line
 
 _FIRST_FILE = "chunk-000/file-000.parquet"
 # Of an episode's row: the numbers of the files that hold it.
@@ -24,56 +30,72 @@ _FILE_NUMBERS = [
 ]
 
 
-def merge(paths: Sequence[Path | str], output: Path | str) -> Path:
+PADDED = {name: features(7)[name] for name in ("segment", "intervention")}
+
+
+def merge(paths: Sequence[Path | str], output: Path | str, done: Callable[[Path], object] = lambda _: None) -> Path:
     """Write the finished episodes of several datasets, in the given order, into a new dataset.
 
     A single path is compacted. The output appears complete or not at all; the inputs stay as they are.
 
     Args:
-        paths: Dataset folders of the same robot, rate and columns.
+        paths: Dataset folders of the same robot, rate and columns; `PADDED` columns may be missing.
         output: Folder to create.
+        done: Told of every dataset that is read.
     """
     folders, output = [Path(path) for path in paths], Path(output)
     if not folders:
         raise SteadyhandError("no dataset to merge; give at least one dataset folder")
-    _require_same(folders)
-    if output.exists():
-        raise SteadyhandError(f"output folder '{output}' exists; choose another folder or remove it")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
-    except OSError as error:
-        raise SteadyhandError(f"cannot write '{output}': {error.strerror}; choose another folder") from None
-    try:
-        packed = [_pack(path, folder / str(i)) for i, path in enumerate(folders)]
-        _aggregate(packed, folder / "merged")
-        os.rename(folder / "merged", output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    missing = _require_same(folders)
+    with new_folder(output) as folder:
+        packed = []
+        for i, path in enumerate(folders):
+            packed.append(_pack(path, folder.parent / str(i), missing[i]))
+            done(path)
+        folder.rmdir()  # LeRobot makes it
+        _aggregate(packed, folder)
     return output
 
 
-def _require_same(paths: list[Path]) -> None:
-    first, robot = read_info(paths[0]), read_schema(paths[0])["robot"]
-    for path in paths:
-        info, schema = read_info(path), read_schema(path)
-        changes = differing(info["features"], first["features"])
-        if info["fps"] != first["fps"]:
-            changes.append(f"fps (given {info['fps']}, dataset {first['fps']})")
-        if schema["robot"] != robot:
-            changes.append(f"robot (given {schema['robot']}, dataset {robot})")
+def _require_same(paths: list[Path]) -> list[list[str]]:
+    """Refuse datasets that differ; returns the columns that each one has to be given."""
+    infos = [read_info(path) for path in paths]
+    padded = [name for name in PADDED if any(name in info["features"] for info in infos)]
+    missing = [[name for name in padded if name not in info["features"]] for info in infos]
+    first = _with_padding(infos[0], missing[0])
+    complaints = []
+    for path, info, lacks in zip(paths, infos, missing, strict=True):
+        changes = differing(_with_padding(info, lacks)["features"], first["features"])
+        for name, label in (("fps", "fps"), ("robot_type", "robot")):
+            if info.get(name) != first.get(name):
+                changes.append(f"{label} (given {info.get(name)}, dataset {first.get(name)})")
+        changes += _other_encodings(info, first)
         if changes:
-            raise SteadyhandError(
-                f"cannot merge '{path}' (given) with '{paths[0]}' (dataset), "
-                f"they differ in: {'; '.join(changes)}; "
-                "merge datasets of one robot, rate and schema"
-            )
+            complaints.append(f"'{path}' (given) and '{paths[0]}' (dataset) differ in: {'; '.join(changes)}")
         if not info["total_episodes"]:
             raise SteadyhandError(f"dataset '{path}' has no finished episode; leave it out")
+    if complaints:
+        raise SteadyhandError(f"cannot merge: {'; '.join(complaints)}; merge datasets of one robot, rate and schema")
+    return missing
 
 
-def _pack(path: Path, folder: Path) -> Path:
-    """Make a copy with one data and one episodes file; videos are linked.
+def _other_encodings(info: dict, first: dict) -> list[str]:
+    """Videos that LeRobot would not take together; `lerobot-edit-dataset` can encode them again."""
+    changes = []
+    for name in info["features"].keys() & first["features"].keys():
+        given, known = ((other["features"][name].get("info") or {}) for other in (info, first))
+        for key in ("video.codec", "video.pix_fmt"):
+            if given.get(key) != known.get(key):
+                changes.append(f"{name} ({key}: given {given.get(key)}, dataset {known.get(key)})")
+    return sorted(changes)
+
+
+def _with_padding(info: dict, missing: list[str]) -> dict:
+    return {**info, "features": info["features"] | {name: PADDED[name] for name in missing}}
+
+
+def _pack(path: Path, folder: Path, missing: list[str]) -> Path:
+    """Make a copy with one data and one episodes file and all columns; videos are linked.
 
     LeRobot's aggregation reads and rewrites its growing output for every input file: measured 125 s for 400
     episodes in a file each, 6 s for the same packed.
@@ -81,19 +103,57 @@ def _pack(path: Path, folder: Path) -> Path:
     (folder / SIDECAR).parent.mkdir(parents=True)
     # First the commit record: what a recorder adds while we copy is then left out everywhere.
     for file in (INFO, SCHEMA, SIDECAR, Path("meta/stats.json"), Path("meta/tasks.parquet")):
-        shutil.copyfile(path / file, folder / file)
+        if (path / file).exists():
+            shutil.copyfile(path / file, folder / file)
     info = read_info(folder)
-    _write_tables(read_tables(path, "data", None, info["total_frames"]), folder / "data")
+    tables = read_tables(path, "data", None, info["total_frames"])
+    added: dict[str, list[np.ndarray]] = {name: [] for name in missing}
+    _write_tables(_pad(tables, path, added), folder / "data")
     episodes = pa.concat_tables(
         read_tables(path, "meta/episodes", None, info["total_episodes"]), promote_options="permissive"
     )
     for name in _FILE_NUMBERS:
         zeros = pa.array([0] * len(episodes), pa.int64())
-        episodes = episodes.set_column(episodes.schema.get_field_index(name), name, zeros)
+        at = episodes.schema.get_field_index(name)
+        episodes = episodes.set_column(at, name, zeros) if at >= 0 else episodes.append_column(name, zeros)
+    for name, values in added.items():
+        episodes = _add_stats(folder, name, np.concatenate(values), episodes)
     _write_tables([episodes], folder / "meta/episodes")
+    (folder / INFO).write_text(json.dumps(_with_padding(info, missing)))
     if (path / "videos").is_dir():
         (folder / "videos").symlink_to((path / "videos").resolve())
     return folder
+
+
+def _pad(tables: Iterable[pa.Table], path: Path, added: dict[str, list[np.ndarray]]) -> Iterator[pa.Table]:
+    """The tables with the missing columns, whose values are also appended to `added`."""
+    helped = False
+    if "segment" in added and "intervention" in read_info(path)["features"]:
+        helped = bool(load_columns([path], ["intervention"]).columns["intervention"].any())
+    for table in tables:
+        for name, values in added.items():
+            if name == "intervention" and "segment" in table.column_names:
+                values.append(np.isin(table["segment"].to_numpy(), INTERVENTION_SEGMENTS))
+            elif name == "segment" and helped:
+                intervention = table["intervention"].to_numpy()
+                values.append(np.where(intervention, Segment.CORRECTION, Segment.POLICY).astype(np.int8))
+            else:
+                values.append(np.zeros(len(table), PADDED[name]["dtype"]))  # 0 is Segment.DEMO
+            table = table.append_column(name, pa.array(values[-1]))
+        yield table
+
+
+def _add_stats(folder: Path, name: str, values: np.ndarray, episodes: pa.Table) -> pa.Table:
+    """Give an added column its statistics: in meta/stats.json and in the rows of the episodes."""
+    from lerobot.datasets.compute_stats import aggregate_stats, get_feature_stats
+    from lerobot.datasets.io_utils import load_stats, write_stats
+
+    stop = np.cumsum(episodes["length"].to_numpy())
+    stats = [get_feature_stats(part, axis=0, keepdims=True) for part in np.split(values, stop[:-1])]
+    write_stats((load_stats(folder) or {}) | aggregate_stats([{name: part} for part in stats]), folder)
+    for key in stats[0]:
+        episodes = episodes.append_column(f"stats/{name}/{key}", pa.array([part[key].tolist() for part in stats]))
+    return episodes
 
 
 def _write_tables(tables, folder: Path) -> None:
@@ -113,8 +173,31 @@ def _aggregate(paths: list[Path], output: Path) -> None:
     from lerobot.datasets.aggregate import aggregate_datasets
 
     names = [path.name for path in paths]
-    aggregate_datasets(names, output.name, roots=paths, aggr_root=output, concatenate_videos=False)
-    rows = [row for path in paths for row in read_rows(path)]
-    write_rows([{**row, "episode_index": index} for index, row in enumerate(rows)], output / SIDECAR)
-    (output / SCHEMA).write_text(schema_text(read_schema(paths[0])["robot"]))
-    read_rows(output)  # refuses a sidecar that does not fit the merged episodes
+    try:
+        aggregate_datasets(names, output.name, roots=paths, aggr_root=output, concatenate_videos=False)
+    except ValueError as error:
+        raise SteadyhandError(f"LeRobot cannot merge them: {one_line(error)[:300]}") from None
+    if any((path / SIDECAR).exists() for path in paths):
+        rows = [row for path in paths for row in _sidecar(path)]
+        write_rows([{**row, "episode_index": index} for index, row in enumerate(rows)], output / SIDECAR)
+        (output / SCHEMA).write_text(schema_text(str(read_info(output).get("robot_type") or "")))
+        read_rows(output)  # refuses a sidecar that does not fit the merged episodes
+
+
+def _sidecar(path: Path) -> list[dict]:
+    """The sidecar's rows, or for a dataset that has none those that say nothing but the task."""
+    if (path / SIDECAR).exists():
+        return read_rows(path)
+    info = read_info(path)
+    tables = read_tables(path, "meta/episodes", ["tasks", "length"], info["total_episodes"])
+    episodes = [row for table in tables for row in table.to_pylist()]
+    human = [0] * len(episodes)
+    if "segment" in info["features"]:
+        frames = load_columns([path], ["segment"])
+        bounds = zip(frames.start, frames.stop, strict=True)
+        human = [int(human_mask(frames.columns["segment"][start:stop]).sum()) for start, stop in bounds]
+    robot, nothing = str(info.get("robot_type") or ""), EpisodeInfo(None, "")
+    return [
+        sidecar_row(nothing, i, robot, "; ".join(row["tasks"]), count)
+        for i, (row, count) in enumerate(zip(episodes, human, strict=True))
+    ]

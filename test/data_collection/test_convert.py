@@ -25,6 +25,8 @@ from steadyhand.data_collection import journal as module
 from steadyhand.data_collection.convert import ConvertConfig, main
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
 from steadyhand.data_collection.journal import Channel, Journal, relabel
+from steadyhand.data_collection.repair import RepairConfig
+from steadyhand.data_collection.repair import main as repair
 from steadyhand.data_collection.ros_journal import type_name
 from steadyhand.data_collection.schema import read_info
 from steadyhand.errors import SteadyhandError
@@ -254,6 +256,25 @@ def test_a_bag_by_rosbags_is_converted(converted, tmp_path, capsys):
     one, other = load_columns([tmp_path / "dataset"], names), load_columns([converted[0]], names)
     assert len(one.columns["action"]) == 10
     assert all(np.array_equal(one.columns[name], other.columns[name][:10]) for name in names)
+    capsys.readouterr()
+    assert cli(["data", "ls", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'bag'}  bag: 1 MCAP files (1 finished), " in capsys.readouterr().out
+    assert cli(["data", "show", str(tmp_path / "bag")]) == 0
+    assert f"messages on {len(connections)} topics" in capsys.readouterr().out
+    command = ["data", "export", str(tmp_path / "bag"), "bag", "--output", str(tmp_path / "files"), "--robot", "fr3"]
+    assert cli([*command, "--cameras", "front", "--namespace", "left"]) == 0
+    table = np.genfromtxt(tmp_path / "files" / "frames.csv", delimiter=",", names=True, deletechars="")
+    np.testing.assert_allclose(table["action.z_[m]"], one.columns["action"][:, 2], rtol=1e-6)
+    assert (tmp_path / "files" / "front.mp4").is_file()
+
+
+def test_a_repaired_journal_is_not_converted_twice(journal, converted, tmp_path, capsys):
+    repair(RepairConfig(journal, tmp_path / "repaired"))
+    dataset = shutil.copytree(converted[0], tmp_path / "dataset")
+    capsys.readouterr()
+    main(ConvertConfig(tmp_path / "repaired", dataset))
+    assert "0 episodes added" in capsys.readouterr().out
+    assert read_info(dataset) == read_info(converted[0])
 
 
 def test_listing_and_labels(own_journal, converted, capsys):
