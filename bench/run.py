@@ -8,7 +8,7 @@ from tyro.conf import Positional
 
 from steadyhand.errors import unknown
 
-NAMES = ("control", "curation", "twin")  # the modules whose main(config) measures; the others help them
+NAMES = ("control", "curation", "record", "twin")  # the modules whose main(config) measures; the others help them
 
 
 @dataclass
@@ -21,6 +21,8 @@ class BenchConfig:
     """Where to write the numbers."""
     robosuite: bool = True
     """Twin: compare with robosuite 1.5.2, which is installed into a cache of its own on first use (1.3 GB)."""
+    seconds: float = 60.0
+    """Record: how long to record."""
 
 
 def main(config: BenchConfig) -> None:

@@ -19,7 +19,7 @@ from tyro.conf import Positional
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, load_sidecar
 from steadyhand.data_collection.journal_reading import Episode, Messages, State, episodes
 from steadyhand.data_collection.ros_journal import Playback
-from steadyhand.data_collection.ros_record import FPS, SEGMENTS, SETTLE, FrameSource
+from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, FrameSource
 from steadyhand.data_collection.schema import INFO, differing, read_info
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError
@@ -142,7 +142,7 @@ class Replay:
             if not self.columns:
                 raise SteadyhandError(f"it has no complete observation ({why})")
             if self._settings.ended is not None:  # as long as the recorder waits for what is on its way
-                self._at(max(last, self._settings.ended + round((SETTLE + 1.0 / FPS) * 1e9)), lambda: None)
+                self._at(max(last, self._settings.ended + round((LATE + 1.0 / FPS) * 1e9)), lambda: None)
             yield from self.source.frames()
 
     @property

@@ -18,7 +18,7 @@ from steadyhand import ros
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
 from steadyhand.data_collection.journal import Journal
 from steadyhand.data_collection.ros_journal import CONTEXT, Tap
-from steadyhand.data_collection.ros_record import FPS, SEGMENTS, SETTLE, FrameSource
+from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, SETTLE, FrameSource
 from steadyhand.data_collection.ros_sink import Sink
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.ros_observation import ObservationNotReadyError
@@ -131,6 +131,10 @@ class Session:
         ended = self._source.end()
         ros.sleep(SETTLE + DECISION_PERIOD)  # the last decision's messages are on their way
         self.advance()
+        deadline = time.monotonic() + LATE
+        while self._source.waiting and self.recording and time.monotonic() < deadline:
+            time.sleep(0.01)
+            self.advance()
         if not self.recording:
             return False, "the episode was broken off"
         if not self._sink.frames:

@@ -61,8 +61,7 @@ class Tap:
 
     def listen(self, name: str) -> None:
         """Keep a topic of the table that nobody else listens to."""
-        row = ros.topic(name)
-        self.create_subscription(row.type, row.name, None, row.qos)
+        ros.subscription(self, name, None, patient=True)
 
     def _keep(self, message: tuple) -> None:
         with self._lock:

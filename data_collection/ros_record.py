@@ -19,6 +19,8 @@ FPS = round(1.0 / DECISION_PERIOD)
 SEGMENTS = {"demo": Segment.DEMO, "policy": Segment.POLICY}  # what a whole episode may be
 SETTLE = 0.05
 """s after which messages stamped before a moment have arrived, images included."""
+LATE = 1.0
+"""s that a frame waits for messages that are late because the computer is busy; later they count as missing."""
 _GRIPPER_SLACK = 0.02  # s between the two messages of one decision: pose and gripper
 
 
@@ -44,29 +46,30 @@ class FrameSource:
         """Subscribe; frames come after ``begin``."""
         self._robot, self._period, self._segment = robot, 1.0 / fps, segment
         self._cameras, self._environment = cameras, environment
-        self._buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras)
+        self._buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras, patient=True)
         self._decisions: deque[Decision] = deque()
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
-        self._begun = float("inf")
+        self._begun = self._ended = float("inf")
         self.seed: int | None = None
         self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
         self.dropped, self.reason = 0, ""
         self._frames: Frames | None = None  # until the robot has said what its base frame is called
         self._log = node.get_logger()
-        ros.subscription(node, "target_pose", self._on_target)
-        ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper)
+        ros.subscription(node, "target_pose", self._on_target, patient=True)
+        ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper, patient=True)
         ros.subscription(node, "controller_status", self._on_status)
         ros.subscription(node, "task/instruction", self._on_instruction)
 
     def _on_target(self, message: ros.PoseStamped) -> None:
-        if self._frames is None or ros_messages.get_stamp(message) < self._begun:
+        stamp = ros_messages.get_stamp(message)
+        if self._frames is None or not self._begun <= stamp <= self._ended:
             return
         try:
             pose = self._frames[message.header.frame_id].pose(*ros_messages.pose_arrays(message))
         except RefusalError as refusal:  # the controller refuses it too: nothing was decided
             self._log.warning(f"target_pose not recorded: {refusal}", throttle_duration_sec=1.0)
             return
-        self._decisions.append(Decision(ros_messages.get_stamp(message), ros.now(), pose))
+        self._decisions.append(Decision(stamp, ros.now(), pose))
 
     def _on_gripper(self, message: ros.Float64MultiArray) -> None:
         if len(message.data) == 1:
@@ -100,18 +103,26 @@ class FrameSource:
         self._first: float | None = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
-        self._begun = ros.now()
+        self._begun, self._ended = ros.now(), float("inf")
         return self._begun
 
     def end(self) -> float:
-        """Decisions count no longer; returns the time."""
-        self._begun = float("inf")
-        return ros.now()
+        """Decisions after now count no longer; returns the time."""
+        self._ended = ros.now()
+        return self._ended
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the ended episode is not complete: messages from before its end have not come yet."""
+        return bool(self._decisions) or not self._buffer.heard(self._ended)
 
     def frames(self) -> Iterator[dict[str, np.ndarray]]:
         """Frames whose messages have all had time to arrive."""
-        settled = ros.now() - SETTLE - self._period
-        while self._decisions and self._decisions[0].stamp <= settled:
+        now = ros.now() - self._period
+        while self._decisions and self._decisions[0].stamp <= now - SETTLE:
+            stamp = self._decisions[0].stamp
+            if stamp > now - LATE and not self._buffer.heard(stamp + self._period):
+                return
             decision = self._decisions.popleft()
             if not self._take_slot(decision.stamp):
                 continue

@@ -1,12 +1,14 @@
 """Where the recorder puts an episode: into a dataset, into a journal, or both."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
+from steadyhand.data_collection.delays import Delays
 from steadyhand.data_collection.journal_reading import identity
 from steadyhand.data_collection.ros_journal import Tap
 from steadyhand.errors import SteadyhandError
@@ -26,11 +28,11 @@ class Sink:
         """
         self.task, self._writer, self._tap, self._metadata = task, writer, tap, dict(metadata)
         self._source = ""
-        self.frames = 0
+        self.frames, self._delays = 0, Delays()
 
     def begin(self, begun: float) -> None:
         """Begin an episode at a time, s."""
-        self.frames = 0
+        self.frames, self._delays = 0, Delays()
         if self._tap is not None:
             stamp = round(begun * 1e9)
             name = self._tap.begin(**self._metadata, task=self.task, begun=stamp)
@@ -39,8 +41,10 @@ class Sink:
     def add_frame(self, frame: Mapping[str, np.ndarray]) -> None:
         """Append a frame; the journal has its messages already."""
         if self._writer is not None:
+            begun = time.monotonic()
             self._writer.task = self.task
             self._writer.add_frame(frame)
+            self._delays.add("frame", time.monotonic() - begun)
         self.frames += 1
 
     def check(self) -> list[str]:
@@ -64,6 +68,7 @@ class Sink:
                     seed=info.seed,
                     dropped_frames=info.dropped_frames,
                     ended=round(ended * 1e9),
+                    add_frame_ms=self._delays.summary().get("frame"),
                 )
             except SteadyhandError as error:
                 if self._writer is None:

@@ -57,6 +57,8 @@ SENSOR = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Measurements: a late one is worthless, so it is not sent again. The depth outlasts a reader that stalls for 0.5 s."""
 IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """As measurements, but a megabyte each."""
+QUEUE, QUEUE_IMAGES = 1000, 60
+"""Messages that wait for a recorder: a second of 1 kHz, two of a camera's 30 Hz (55 MB of 640x480)."""
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """States: who joins late gets the present one."""
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -137,10 +139,20 @@ def publisher(node: Node, name: str) -> Any:
     return node.create_publisher(row.type, row.name, row.qos)
 
 
-def subscription(node: Node, name: str, callback: Callable[[Any], None]) -> Any:
-    """Subscription with the type and quality of service of the table."""
+def subscription(node: Node, name: str, callback: Callable[[Any], None], patient: bool = False) -> Any:
+    """Subscription with the type and quality of service of the table.
+
+    Args:
+        node: Node that hears it.
+        name: Name in the table.
+        callback: What to do with a message.
+        patient: Every message counts, also those of the second in which the node was busy: for recorders.
+    """
     row = topic(name)
-    return node.create_subscription(row.type, row.name, callback, row.qos)
+    qos = row.qos
+    if patient and qos.durability is not DurabilityPolicy.TRANSIENT_LOCAL:
+        qos = QoSProfile(depth=QUEUE_IMAGES if qos is IMAGE else QUEUE, reliability=qos.reliability)
+    return node.create_subscription(row.type, row.name, callback, qos)
 
 
 def service(node: Node, name: str, callback: Callable[[Any, Any], Any]) -> Any:

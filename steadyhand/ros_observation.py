@@ -16,8 +16,8 @@ from steadyhand.sim.rotations import rot6d_from_quat
 
 MAX_AGE = 0.2
 """s; an older measurement says nothing about now."""
-_KEPT = {"image_raw": 32}  # messages; at 15 Hz two seconds, as for the state topics at 100 Hz
-_KEPT_STATE = 256
+_KEPT, _KEPT_IMAGES = 256, 32  # messages: two seconds of state at 100 Hz, of images at 15 Hz
+_KEPT_PATIENT, _KEPT_IMAGES_PATIENT = 1500, 64  # for who waits for late messages: a second of 1 kHz, of 60 Hz
 _STATE = ("current_pose", "reference_pose", "external_wrench", "joint_states", "gripper/joint_states")
 _CLOCKS = "; the robot is silent, clocks differ, or it is a twin with --speed and this node needs --sim-time"
 _ENVIRONMENT = "task/environment_state"
@@ -41,6 +41,7 @@ class StateBuffer:
         cameras: Sequence[str] = (),
         extra: Sequence[str] = (),
         state: Sequence[str] = _STATE,
+        patient: bool = False,
     ) -> None:
         """Subscribe.
 
@@ -51,7 +52,9 @@ class StateBuffer:
             cameras: Cameras whose images belong to the observation.
             extra: Further stamped state topics to wait for and keep.
             state: Fewer of the robot's own, for who needs no whole observation; with ``current_pose``.
+            patient: As for ``ros.subscription``.
         """
+        self._patient = patient
         self._joints, self.cameras = tuple(joints), tuple(cameras)
         self._state = [*state, *([_ENVIRONMENT] if environment else []), *extra]
         self._lock = threading.Lock()
@@ -61,7 +64,9 @@ class StateBuffer:
         ]
 
     def _follow(self, node: ros.Node, name: str):
-        history = self._history[name] = deque(maxlen=_KEPT.get(name.rpartition("/")[2], _KEPT_STATE))
+        images = name.endswith("/image_raw")
+        states, pictures = (_KEPT_PATIENT, _KEPT_IMAGES_PATIENT) if self._patient else (_KEPT, _KEPT_IMAGES)
+        history = self._history[name] = deque(maxlen=pictures if images else states)
 
         def keep(message) -> None:
             stamp = ros_messages.get_stamp(message)
@@ -69,7 +74,7 @@ class StateBuffer:
                 if not history or stamp > history[-1][0]:
                     history.append((stamp, message))
 
-        return ros.subscription(node, name, keep)
+        return ros.subscription(node, name, keep, self._patient)
 
     def message(self, name: str, stamp: float, max_age: float = MAX_AGE):
         """Newest message of a topic that is not younger than ``stamp`` nor older by more than ``max_age``."""
@@ -103,6 +108,11 @@ class StateBuffer:
                 if not self._history[name]:
                     raise ObservationNotReadyError(f"no message on {name} yet")
             return min(self._history[name][-1][0] for name in self._state)
+
+    def heard(self, stamp: float) -> bool:
+        """Whether every topic has been heard since a time: what came before it is here."""
+        with self._lock:
+            return all(history and history[-1][0] >= stamp for history in self._history.values())
 
     def now(self) -> tuple[float, dict[str, np.ndarray]]:
         """Stamp and content of the newest complete observation.
