@@ -22,12 +22,10 @@ from steadyhand.data_collection.ros_journal import Playback
 from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, FrameSource
 from steadyhand.data_collection.schema import INFO, differing, read_info
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_observation import ObservationNotReadyError
+from steadyhand.ros_observation import JUMP, ObservationNotReadyError
 from steadyhand.ros_time import simulated
 from steadyhand.sim.robot import RobotSpec, load_robot
 from steadyhand.sim.ros_cameras import camera_names
-
-JUMP = 1.0  # s that the clock may not go back
 
 
 class _OutputError(Exception):

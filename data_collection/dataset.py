@@ -38,7 +38,7 @@ from steadyhand.data_collection.sidecar import (
     sidecar_row,
     write_rows,
 )
-from steadyhand.errors import SteadyhandError
+from steadyhand.errors import SteadyhandError, one_line
 
 __all__ = [
     "DatasetWriter",
@@ -162,7 +162,10 @@ class DatasetWriter:
             self._dataset.add_frame({**frame, "task": self.task})
         except RuntimeError as error:  # the encoder's thread died
             self._abandon()
-            raise SteadyhandError(f"video encoder failed: {error}; the episode is discarded") from None
+            raise SteadyhandError(
+                f"video encoder failed: {one_line(error)}; the episode is discarded, "
+                f"the {self.episodes} episodes before it are safe"
+            ) from None
         self._refuse_lost_images()
         if "segment" in frame:
             self._human_frames += int(human_mask(frame["segment"]).sum())

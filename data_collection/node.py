@@ -121,7 +121,7 @@ class Session:
                     self._sink.task = self._source.instruction
                 self._sink.add_frame(frame)
                 self._bar.update()
-            for warning in self._sink.check():
+            for warning in (*self._sink.check(), *self._source.check()):
                 self.say(warning)
         except SteadyhandError as error:
             self.say(f"{self._discard('broken off')}: {error}")

@@ -9,6 +9,7 @@ import numpy as np
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.schema import features
+from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
@@ -50,6 +51,7 @@ class FrameSource:
         self._decisions: deque[Decision] = deque()
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
         self._begun = self._ended = float("inf")
+        self._silent: set[str] = set()
         self.seed: int | None = None
         self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
         self.dropped, self.reason = 0, ""
@@ -103,6 +105,7 @@ class FrameSource:
         self._first: float | None = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
+        self._buffer.set_back, self._silent = 0.0, set()
         self._begun, self._ended = ros.now(), float("inf")
         return self._begun
 
@@ -117,7 +120,15 @@ class FrameSource:
         return bool(self._decisions) or not self._buffer.heard(self._ended)
 
     def frames(self) -> Iterator[dict[str, np.ndarray]]:
-        """Frames whose messages have all had time to arrive."""
+        """Frames whose messages have all had time to arrive.
+
+        Raises:
+            SteadyhandError: The clock was set back: the episode's order is lost.
+        """
+        if self._buffer.set_back:
+            raise SteadyhandError(
+                f"the clock went back by {self._buffer.set_back:.1f} s while it was recorded; set the clocks first"
+            )
         now = ros.now() - self._period
         while self._decisions and self._decisions[0].stamp <= now - SETTLE:
             stamp = self._decisions[0].stamp
@@ -130,6 +141,18 @@ class FrameSource:
                 yield self._frame(decision)
             except ObservationNotReadyError as error:
                 self.dropped, self.reason = self.dropped + 1, str(error)
+
+    def check(self) -> list[str]:
+        """Topics that have fallen silent or come back since the last call."""
+        silent = self._buffer.silent()
+        news = [
+            f"no message on {name} for {age:.1f} s: frames are dropped until it is back"
+            for name, age in silent.items()
+            if name not in self._silent
+        ]
+        news += [f"{name} is back" for name in sorted(self._silent - silent.keys())]
+        self._silent = set(silent)
+        return news
 
     def _take_slot(self, stamp: float) -> bool:
         """Whether this decision is the first of its slot; slots passed over are counted as dropped."""

@@ -16,6 +16,10 @@ from steadyhand.sim.rotations import rot6d_from_quat
 
 MAX_AGE = 0.2
 """s; an older measurement says nothing about now."""
+JUMP = 1.0
+"""s that the clock may go back: messages come out of order, but not by more."""
+_AHEAD = 0.5  # s; a message from further in the future has been stamped by another clock
+_SILENT = 0.5  # s without a message
 _KEPT, _KEPT_IMAGES = 256, 32  # messages: two seconds of state at 100 Hz, of images at 15 Hz
 _KEPT_PATIENT, _KEPT_IMAGES_PATIENT = 1500, 64  # for who waits for late messages: a second of 1 kHz, of 60 Hz
 _STATE = ("current_pose", "reference_pose", "external_wrench", "joint_states", "gripper/joint_states")
@@ -59,6 +63,9 @@ class StateBuffer:
         self._state = [*state, *([_ENVIRONMENT] if environment else []), *extra]
         self._lock = threading.Lock()
         self._history: dict[str, deque[tuple[float, Any]]] = {}
+        self._ahead: dict[str, float] = {}  # topics whose newest message came from the future, by so many seconds
+        self._now = 0.0
+        self.set_back = 0.0  # s by which the clock went back last; for the user to reset
         self._subscriptions = [
             self._follow(node, name) for name in [*self._state, *(f"{camera}/image_raw" for camera in cameras)]
         ]
@@ -69,16 +76,31 @@ class StateBuffer:
         history = self._history[name] = deque(maxlen=pictures if images else states)
 
         def keep(message) -> None:
-            stamp = ros_messages.get_stamp(message)
+            stamp, now = ros_messages.get_stamp(message), ros.now()
             with self._lock:
-                if not history or stamp > history[-1][0]:
+                self._follow_clock(now)
+                if stamp > now + _AHEAD:  # later on it would pass for a new one
+                    self._ahead[name] = stamp - now
+                elif not history or stamp > history[-1][0]:
                     history.append((stamp, message))
+                    self._ahead.pop(name, None)
 
         return ros.subscription(node, name, keep, self._patient)
+
+    def _follow_clock(self, now: float) -> None:
+        """Forget everything if the clock was set back: what came before would pass for new."""
+        if now < self._now - JUMP:
+            self.set_back = self._now - now
+            for history in self._history.values():
+                history.clear()
+            self._now = now
+        self._now = max(self._now, now)
 
     def message(self, name: str, stamp: float, max_age: float = MAX_AGE):
         """Newest message of a topic that is not younger than ``stamp`` nor older by more than ``max_age``."""
         with self._lock:
+            if name in self._ahead:
+                raise ObservationNotReadyError(f"{name} is {self._ahead[name]:.2f} s in the future{_CLOCKS}")
             for own, message in reversed(self._history[name]):
                 if own <= stamp:
                     if stamp - own > max_age:
@@ -105,6 +127,8 @@ class StateBuffer:
         """The latest time for which every state topic has been heard."""
         with self._lock:
             for name in self._state:
+                if name in self._ahead:
+                    raise ObservationNotReadyError(f"{name} is {self._ahead[name]:.2f} s in the future{_CLOCKS}")
                 if not self._history[name]:
                     raise ObservationNotReadyError(f"no message on {name} yet")
             return min(self._history[name][-1][0] for name in self._state)
@@ -113,6 +137,12 @@ class StateBuffer:
         """Whether every topic has been heard since a time: what came before it is here."""
         with self._lock:
             return all(history and history[-1][0] >= stamp for history in self._history.values())
+
+    def silent(self) -> dict[str, float]:
+        """Topics that have fallen silent, and for how long, s."""
+        with self._lock:
+            ages = {name: ros.now() - history[-1][0] for name, history in self._history.items() if history}
+        return {name: age for name, age in ages.items() if age > _SILENT}
 
     def now(self) -> tuple[float, dict[str, np.ndarray]]:
         """Stamp and content of the newest complete observation.

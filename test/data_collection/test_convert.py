@@ -62,7 +62,9 @@ def said(decisions: int, gap: tuple[int, int] = (0, 0), joints=JOINTS, image=(48
             ("gripper/joint_states", ros_messages.joints(["finger"], [0.5], stamp)),
         ]
         if tick % 2 == 0:
-            messages.append(("front/image_raw", ros_messages.image(np.full((*image, 3), tick, np.uint8), stamp, "c")))
+            messages.append(
+                ("front/image_raw", ros_messages.image(np.full((*image, 3), tick % 256, np.uint8), stamp, "c"))
+            )
         if tick >= 5 and tick % 5 == 0 and not gap[0] <= tick // 5 - 1 < gap[1] and tick // 5 <= decisions:
             target = ros_messages.pose([0.4, 0.0, 0.1 * (tick // 5)], LEVEL, stamp + 0.01, "base")
             yield from ((topic, message, stamp, stamp + 0.001) for topic, message in messages)
