@@ -66,7 +66,7 @@ class Robot:
             process.send_signal(signal.SIGINT)
         for process in self._processes:
             process.wait(30)
-        published = {}
+        published: dict[str, np.ndarray] = {}
         for file in self._files.values():
             published |= {f"/{topic}": np.array(stamps) for topic, stamps in json.loads(file.read_text()).items()}
         return published

@@ -22,7 +22,7 @@ from steadyhand.data_collection.ros_journal import Playback
 from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, FrameSource
 from steadyhand.data_collection.schema import INFO, differing, read_info
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_observation import JUMP, ObservationNotReadyError
+from steadyhand.ros_observation import JUMP, ObservationNotReadyError, given_arrays
 from steadyhand.ros_time import simulated
 from steadyhand.sim.robot import RobotSpec, load_robot
 from steadyhand.sim.ros_cameras import camera_names
@@ -47,9 +47,11 @@ class ConvertConfig:
     task: str = ""
     """For MCAP files of others: what was done, in words."""
     cameras: str = "none"
-    """For MCAP files of others: cameras to take, separated by commas."""
+    """For MCAP files of others: cameras to take, as for `steadyhand record`."""
     namespace: str = ""
     """For MCAP files of others: namespace of the robot's topics."""
+    arrays: str = ""
+    """For MCAP files of others: further sensors to take, as for `steadyhand record`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Settings:
     follows: bool  # the instruction that the journal has is the task, if there is one
     namespace: str
     cameras: list[str]
+    arrays: str
     environment: bool
     segment: str
     begun: int  # ns; 0: from the first message
@@ -79,6 +82,7 @@ def settings_of(episode: Episode, config: ConvertConfig) -> Settings:
             task=str(task),
             follows=bool(noted.get("follows_instruction", False)) and not label.get("task"),
             namespace=str(noted.get("namespace", config.namespace)),
+            arrays=str(noted.get("arrays", config.arrays)),
             cameras=[str(name) for name in noted.get("cameras", camera_names(config.cameras))],
             environment=bool(noted.get("environment", False)),
             segment=str(noted.get("segment", "demo")),
@@ -112,6 +116,7 @@ class Replay:
             settings.environment,
             FPS,
             SEGMENTS[settings.segment],
+            given_arrays(settings.arrays),
         )
         self._recorder_lost, self._messages = episode.lost, Messages(episode)
         self.columns: dict[str, dict] = {}  # before the first frame

@@ -21,7 +21,7 @@ from steadyhand.data_collection.ros_journal import CONTEXT, Tap
 from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, SETTLE, FrameSource
 from steadyhand.data_collection.ros_sink import Sink
 from steadyhand.errors import SteadyhandError, unknown
-from steadyhand.ros_observation import ObservationNotReadyError
+from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topic
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import camera_names
@@ -52,7 +52,13 @@ class RecordConfig:
     namespace: str = ""
     """Namespace of the robot's topics."""
     cameras: str = "front,wrist"
-    """Cameras to record, separated by commas; "none" for none."""
+    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears front/compressed, JPEG or PNG."""
+    arrays: str = ""
+    """Further sensors, each a column observation.NAME: "NAME:TYPE" separated by commas; TYPE is
+    geometry_msgs/msg/WrenchStamped, sensor_msgs/msg/JointState (its positions) or std_msgs/msg/Float32MultiArray."""
+    also: str = ""
+    """Further topics for the journal only, such as "front/depth/image_raw:sensor_msgs/msg/Image" or
+    "points:sensor_msgs/msg/PointCloud2"."""
     environment: bool = True
     """Also record task/environment_state, which only a twin has."""
     segment: str = "demo"
@@ -227,6 +233,9 @@ def _check(config: RecordConfig) -> None:
         raise unknown("segment", config.segment, SEGMENTS)
     if config.episodes < 1:
         raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
+    given_arrays(config.arrays)
+    if ros.given_topics(config.also) and config.journal is None:
+        raise SteadyhandError("--also is for the journal; give --journal too")
     if config.output is None and config.journal is None:
         raise SteadyhandError("nowhere to record to; give --output for a dataset, --journal for a journal, or both")
     output = config.output
@@ -246,8 +255,10 @@ def main(config: RecordConfig) -> int:
         journal = stack.enter_context(Journal(config.journal)) if config.journal else None
 
         def setup(node: ros.Node) -> tuple[FrameSource, Requests, Tap | None]:
-            tap = _tap(node, journal, cameras) if journal else None
-            source = FrameSource(tap or node, robot, cameras, config.environment, FPS, SEGMENTS[config.segment])
+            tap = _tap(node, journal, cameras, ros.given_topics(config.also)) if journal else None
+            arrays = given_arrays(config.arrays)
+            segment = SEGMENTS[config.segment]
+            source = FrameSource(tap or node, robot, cameras, config.environment, FPS, segment, arrays)
             return source, Requests(node), tap
 
         session = None
@@ -274,11 +285,13 @@ def main(config: RecordConfig) -> int:
     return 0
 
 
-def _tap(node: ros.Node, journal: Journal, cameras: list[str]) -> Tap:
+def _tap(node: ros.Node, journal: Journal, cameras: list[str], also: dict[str, type]) -> Tap:
     """What the recorder hears through, with the topics that only the journal wants."""
     tap = Tap(node, journal)
-    for name in (*CONTEXT, *(f"{camera}/camera_info" for camera in cameras)):
+    for name in (*CONTEXT, *(f"{image_topic(camera)[0]}/camera_info" for camera in cameras)):
         tap.listen(name)
+    for name, type_ in also.items():
+        ros.given_subscription(tap, name, type_, None)
     return tap
 
 
@@ -288,6 +301,7 @@ def _metadata(config: RecordConfig, cameras: list[str], follows: bool) -> dict:
         "robot": config.robot,
         "namespace": config.namespace,
         "cameras": cameras,
+        "arrays": config.arrays,
         "environment": config.environment,
         "segment": config.segment,
         "operator": config.operator,

@@ -47,7 +47,13 @@ class Tap:
 
     def create_subscription(self, type_: type, name: str, callback: Callable | None, qos: Any) -> Any:
         """As the node's, with every message in the journal too; without callback only there."""
-        text, _ = self._types.generate_msgdef(type_name(type_), ros_version=2)
+        try:
+            text, _ = self._types.generate_msgdef(type_name(type_), ros_version=2)
+        except KeyError:
+            raise SteadyhandError(
+                f"topic '{name}' has the type {type_name(type_)}, whose definition is not known; allowed: the types of "
+                "ROS 2 Jazzy's own packages"
+            ) from None
         channel = Channel(self._node.resolve_topic_name(name), type_name(type_), text)
         stamped = next(iter(type_.get_fields_and_field_types())) == "header"  # type: ignore[attr-defined]
 

@@ -1,7 +1,7 @@
 """From ROS 2 messages to frames of a dataset: every decision with the state before it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from steadyhand import ros, ros_messages
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.schema import features
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
+from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column, image_topic
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.ros_references import Frames, RefusalError
@@ -42,12 +42,22 @@ class FrameSource:
     """
 
     def __init__(
-        self, node: ros.Node, robot: RobotSpec, cameras: list[str], environment: bool, fps: int, segment: Segment
+        self,
+        node: ros.Node,
+        robot: RobotSpec,
+        cameras: list[str],
+        environment: bool,
+        fps: int,
+        segment: Segment,
+        arrays: Mapping[str, type] | None = None,
     ) -> None:
-        """Subscribe; frames come after ``begin``."""
+        """Subscribe; frames come after ``begin``. cameras, arrays: as for `StateBuffer`."""
         self._robot, self._period, self._segment = robot, 1.0 / fps, segment
-        self._cameras, self._environment = cameras, environment
-        self._buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras, patient=True)
+        self._cameras = [image_topic(camera)[0] for camera in cameras]
+        self._environment, self._arrays = environment, list(arrays or ())
+        self._buffer = StateBuffer(
+            node, robot.joints, environment=environment, cameras=cameras, patient=True, arrays=arrays
+        )
         self._decisions: deque[Decision] = deque()
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
         self._begun = self._ended = float("inf")
@@ -97,7 +107,11 @@ class FrameSource:
         names = ()
         if self._environment:
             names = tuple(self._buffer.message("task/environment_state", ros.now()).name)
-        return features(len(self._robot.joints), names, sizes)
+        arrays = {
+            array_column(topic): ros_messages.array_values(self._buffer.message(topic, ros.now()))[0]
+            for topic in self._arrays
+        }
+        return features(len(self._robot.joints), names, sizes, arrays)
 
     def begin(self) -> float:
         """Start an episode: decisions from now on count; returns the time."""

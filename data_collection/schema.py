@@ -29,6 +29,7 @@ def features(
     joints: int | Mapping[str, int],
     environment_names: Sequence[str] = (),
     cameras: Mapping[str, tuple[int, int]] | None = None,
+    arrays: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dict]:
     """Build the LeRobot features of a robot and task.
 
@@ -36,6 +37,7 @@ def features(
         joints: Of the arm; of several arms by the prefix of their names, in the order of the columns' values.
         environment_names: One name per value of `observation.environment_state`; none leaves the column out.
         cameras: Camera name -> (height, width) in pixels, both even (H.264 halves the colour resolution).
+        arrays: Further column -> one name per value, e.g. of a force sensor or of a tactile one.
 
     Returns:
         Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
@@ -52,6 +54,7 @@ def features(
     }
     if environment_names:
         columns["observation.environment_state"] = _floats(environment_names)
+    columns |= {column: _floats(names) for column, names in (arrays or {}).items()}
     for name, (height, width) in (cameras or {}).items():
         if height % 2 or width % 2 or min(height, width) <= 0:
             raise SteadyhandError(

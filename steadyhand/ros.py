@@ -4,6 +4,7 @@ Standard message types only, with the topic names of CRISP, so that its clients 
 the robot's namespace.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.errors import SteadyhandError, one_line, unknown
 from steadyhand.paths import config_dir
 from steadyhand.ros_time import Pace as Pace
 from steadyhand.ros_time import now as now
@@ -37,6 +38,7 @@ try:
     from rosgraph_msgs.msg import Clock
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
     from std_msgs.msg import Bool, Float64MultiArray, String
+    from std_msgs.msg import Float32MultiArray as Float32MultiArray
     from std_srvs.srv import SetBool, Trigger
 except ImportError as error:
     raise SteadyhandError(
@@ -139,7 +141,7 @@ def publisher(node: Node, name: str) -> Any:
     return node.create_publisher(row.type, row.name, row.qos)
 
 
-def subscription(node: Node, name: str, callback: Callable[[Any], None], patient: bool = False) -> Any:
+def subscription(node: Node, name: str, callback: Callable[[Any], None] | None, patient: bool = False) -> Any:
     """Subscription with the type and quality of service of the table.
 
     Args:
@@ -153,6 +155,28 @@ def subscription(node: Node, name: str, callback: Callable[[Any], None], patient
     if patient and qos.durability is not DurabilityPolicy.TRANSIENT_LOCAL:
         qos = QoSProfile(depth=QUEUE_IMAGES if qos is IMAGE else QUEUE, reliability=qos.reliability)
     return node.create_subscription(row.type, row.name, callback, qos)
+
+
+def given_topics(text: str) -> dict[str, type]:
+    """Topics outside the table, "NAME:PACKAGE/msg/TYPE" separated by commas: name -> class of its messages."""
+    found: dict[str, type] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, kind = entry.partition(":")
+        try:
+            package, folder, type_ = kind.split("/")
+            found[name] = getattr(importlib.import_module(f"{package}.{folder}"), type_)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise SteadyhandError(
+                f"topic '{entry}' cannot be heard ({one_line(error)}); give NAME:PACKAGE/msg/TYPE of an installed "
+                "package, such as points:sensor_msgs/msg/PointCloud2"
+            ) from None
+    return found
+
+
+def given_subscription(node: Node, name: str, type_: type, callback: Callable[[Any], None] | None) -> Any:
+    """Subscription to a topic outside the table, whatever its publisher's quality of service; none is left out."""
+    qos = QoSProfile(depth=QUEUE_IMAGES, reliability=ReliabilityPolicy.BEST_EFFORT)
+    return node.create_subscription(type_, name, callback, qos)
 
 
 def service(node: Node, name: str, callback: Callable[[Any, Any], Any]) -> Any:

@@ -157,6 +157,25 @@ def compressed(pixels: np.ndarray, stamp: float, frame: str, quality: int = 90) 
     return message
 
 
+def decompressed(message: CompressedImage) -> np.ndarray | None:
+    """Pixels (height, width, 3) uint8 rgb of a JPEG or PNG message; None if they cannot be decoded."""
+    import cv2  # as above
+
+    if not message.data:
+        return None
+    pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def array_values(message) -> tuple[list[str], np.ndarray]:
+    """Names and values of a WrenchStamped, a JointState (positions), a Float32MultiArray or a Float64MultiArray."""
+    if isinstance(message, WrenchStamped):
+        return ["fx", "fy", "fz", "tx", "ty", "tz"], wrench_array(message)
+    if isinstance(message, JointState):
+        return list(message.name), np.asarray(message.position)
+    return [str(i) for i in range(len(message.data))], np.asarray(message.data)
+
+
 def camera_info(width: int, height: int, K: np.ndarray, stamp: float, frame: str) -> CameraInfo:
     """Pinhole camera without distortion, from its camera matrix (3, 3)."""
     message = CameraInfo(height=height, width=width, distortion_model="plumb_bob")

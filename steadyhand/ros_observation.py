@@ -6,12 +6,13 @@ different topics arrive in any order.
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from steadyhand import ros, ros_messages
+from steadyhand.errors import unknown
 from steadyhand.sim.rotations import rot6d_from_quat
 
 MAX_AGE = 0.2
@@ -25,6 +26,40 @@ _KEPT_PATIENT, _KEPT_IMAGES_PATIENT = 1500, 64  # for who waits for late message
 _STATE = ("current_pose", "reference_pose", "external_wrench", "joint_states", "gripper/joint_states")
 _CLOCKS = "; the robot is silent, clocks differ, or it is a twin with --speed and this node needs --sim-time"
 _ENVIRONMENT = "task/environment_state"
+
+
+ARRAYS = {
+    "geometry_msgs/msg/WrenchStamped": ros.WrenchStamped,
+    "sensor_msgs/msg/JointState": ros.JointState,
+    "std_msgs/msg/Float32MultiArray": ros.Float32MultiArray,
+    "std_msgs/msg/Float64MultiArray": ros.Float64MultiArray,
+}
+"""Types of messages that are lists of numbers; those without a header are stamped when they arrive."""
+
+
+def given_arrays(text: str) -> dict[str, type]:
+    """Topics with numbers, "NAME:TYPE" separated by commas: name -> class of its messages, one of ``ARRAYS``."""
+    found = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, kind = entry.partition(":")
+        if kind not in ARRAYS:
+            raise unknown("type of numbers", kind, ARRAYS, f"give NAME:TYPE, not '{entry}'")
+        found[name] = ARRAYS[kind]
+    return found
+
+
+def image_topic(camera: str) -> tuple[str, str]:
+    """Name and topic of a camera given as NAME, NAME:raw or NAME:compressed."""
+    name, _, transport = camera.partition(":")
+    topics = {"": "image_raw", "raw": "image_raw", "compressed": "compressed"}
+    if transport not in topics:
+        raise unknown("transport", transport, ("raw", "compressed"), f"camera '{camera}'")
+    return name, f"{name}/{topics[transport]}"
+
+
+def array_column(topic: str) -> str:
+    """The dataset's column of a topic with numbers."""
+    return f"observation.{topic.strip('/').replace('/', '_')}"
 
 
 class ObservationNotReadyError(Exception):
@@ -46,6 +81,7 @@ class StateBuffer:
         extra: Sequence[str] = (),
         state: Sequence[str] = _STATE,
         patient: bool = False,
+        arrays: Mapping[str, type] | None = None,
     ) -> None:
         """Subscribe.
 
@@ -53,13 +89,15 @@ class StateBuffer:
             node: Node that is going to spin.
             joints: Names of the arm's joints, in the order of ``observation.joints``.
             environment: Also the twin's ``observation.environment_state``.
-            cameras: Cameras whose images belong to the observation.
+            cameras: Cameras whose images belong to the observation, as `image_topic` has them.
             extra: Further stamped state topics to wait for and keep.
             state: Fewer of the robot's own, for who needs no whole observation; with ``current_pose``.
             patient: As for ``ros.subscription``.
+            arrays: Further topics as `given_arrays` has them, each a column of its own.
         """
         self._patient = patient
-        self._joints, self.cameras = tuple(joints), tuple(cameras)
+        self._joints, self._images = tuple(joints), dict(map(image_topic, cameras))
+        self._arrays = {name: array_column(name) for name in arrays or {}}
         self._state = [*state, *([_ENVIRONMENT] if environment else []), *extra]
         self._lock = threading.Lock()
         self._history: dict[str, deque[tuple[float, Any]]] = {}
@@ -67,16 +105,21 @@ class StateBuffer:
         self._now = 0.0
         self.set_back = 0.0  # s by which the clock went back last; for the user to reset
         self._subscriptions = [
-            self._follow(node, name) for name in [*self._state, *(f"{camera}/image_raw" for camera in cameras)]
+            ros.subscription(node, name, self._keeper(name), patient) for name in (*self._state, *self._images.values())
+        ]
+        self._subscriptions += [
+            ros.given_subscription(node, name, type_, self._keeper(name)) for name, type_ in (arrays or {}).items()
         ]
 
-    def _follow(self, node: ros.Node, name: str):
-        images = name.endswith("/image_raw")
+    def _keeper(self, name: str) -> Callable[[Any], None]:
+        """What is to be called with each message of a topic."""
+        images = name in self._images.values()
         states, pictures = (_KEPT_PATIENT, _KEPT_IMAGES_PATIENT) if self._patient else (_KEPT, _KEPT_IMAGES)
         history = self._history[name] = deque(maxlen=pictures if images else states)
 
         def keep(message) -> None:
-            stamp, now = ros_messages.get_stamp(message), ros.now()
+            now = ros.now()
+            stamp = ros_messages.get_stamp(message) if hasattr(message, "header") else now
             with self._lock:
                 self._follow_clock(now)
                 if stamp > now + _AHEAD:  # later on it would pass for a new one
@@ -85,7 +128,7 @@ class StateBuffer:
                     history.append((stamp, message))
                     self._ahead.pop(name, None)
 
-        return ros.subscription(node, name, keep, self._patient)
+        return keep
 
     def _follow_clock(self, now: float) -> None:
         """Forget everything if the clock was set back: what came before would pass for new."""
@@ -184,14 +227,25 @@ class StateBuffer:
         if _ENVIRONMENT in self._state:
             values = self.message(_ENVIRONMENT, stamp).position
             observation["observation.environment_state"] = np.asarray(values, np.float32)
-        for camera in self.cameras:
-            image = self.message(f"{camera}/image_raw", stamp)
-            observation[f"observation.images.{camera}"] = ros_messages.image_array(image)
+        for camera, topic in self._images.items():
+            observation[f"observation.images.{camera}"] = _pixels(topic, self.message(topic, stamp))
+        for topic, column in self._arrays.items():
+            values = ros_messages.array_values(self.message(topic, stamp))[1]
+            observation[column] = values.astype(np.float32)
         return observation
 
     def reference(self, stamp: float) -> tuple[np.ndarray, np.ndarray]:
         """Position (3) and quaternion (4) that the controller followed at ``stamp``."""
         return ros_messages.pose_arrays(self.message("reference_pose", stamp))
+
+
+def _pixels(topic: str, message: ros.Image | ros.CompressedImage) -> np.ndarray:
+    if isinstance(message, ros.Image):
+        return ros_messages.image_array(message)
+    pixels = ros_messages.decompressed(message)
+    if pixels is None:
+        raise ObservationNotReadyError(f"an image on {topic} is no JPEG or PNG that can be decoded")
+    return pixels
 
 
 def _ordered(message: ros.JointState, names: Sequence[str]) -> np.ndarray:

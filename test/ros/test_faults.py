@@ -75,6 +75,7 @@ def test_an_unplugged_camera_is_told_at_once(robot, processes, tmp_path):
     assert 5 <= row["dropped_frames"] <= 25
 
 
+@pytest.mark.slow
 def test_a_second_recorder_is_refused(processes, tmp_path):
     with Journal(tmp_path / "journal"):
         process = processes.start("record", "--journal", tmp_path / "journal")
