@@ -52,7 +52,7 @@ class RecordConfig:
     namespace: str = ""
     """Namespace of the robot's topics."""
     cameras: str = "front,wrist"
-    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears front/compressed, JPEG or PNG."""
+    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears JPEG or PNG images."""
     arrays: str = ""
     """Further sensors, each a column observation.NAME: "NAME:TYPE" separated by commas; TYPE is
     geometry_msgs/msg/WrenchStamped, sensor_msgs/msg/JointState (its positions) or std_msgs/msg/Float32MultiArray."""
