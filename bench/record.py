@@ -101,19 +101,19 @@ def record(folder: Path, seconds: float) -> tuple[dict[str, np.ndarray], float, 
             begun = ros.now()
             time.sleep(seconds)
             ended = ros.now()
-            answer = ros.call(clients[1], timeout=60.0)
+            print(_require(ros.call(clients[1], timeout=60.0)))
             processes.wait("record", 60.0)
             published = robot.stop()
         finally:
             robot.kill()
-        _require(answer)
-        print(answer.message)
     return published, begun, ended
 
 
-def _require(answer) -> None:
+def _require(answer) -> str:
+    """What the recorder says, if it did what it was asked."""
     if not answer.success:
         raise SteadyhandError(f"the recorder answers: {answer.message}")
+    return answer.message
 
 
 def compare(published: dict[str, np.ndarray], begun: float, ended: float, episode: Episode) -> dict:

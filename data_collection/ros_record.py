@@ -69,7 +69,7 @@ class FrameSource:
         self._log = node.get_logger()
         ros.subscription(node, "target_pose", self._on_target, patient=True)
         ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper, patient=True)
-        ros.subscription(node, "controller_status", self._on_status)
+        ros.subscription(node, "controller_status", self._on_status, patient=True)
         ros.subscription(node, "task/instruction", self._on_instruction)
 
     def _on_target(self, message: ros.PoseStamped) -> None:

@@ -152,8 +152,9 @@ def subscription(node: Node, name: str, callback: Callable[[Any], None] | None, 
     """
     row = topic(name)
     qos = row.qos
-    if patient and qos.durability is not DurabilityPolicy.TRANSIENT_LOCAL:
-        qos = QoSProfile(depth=QUEUE_IMAGES if qos is IMAGE else QUEUE, reliability=qos.reliability)
+    if patient:
+        depth = QUEUE_IMAGES if qos is IMAGE else QUEUE
+        qos = QoSProfile(depth=depth, reliability=qos.reliability, durability=qos.durability)
     return node.create_subscription(row.type, row.name, callback, qos)
 
 
