@@ -8,7 +8,7 @@ import numpy as np
 
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.schema import features
+from steadyhand.data_collection.schema import STAMP, features
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
@@ -92,7 +92,7 @@ class FrameSource:
         names = ()
         if self._environment:
             names = tuple(self._buffer.message("task/environment_state", ros.now()).name)
-        return features(len(self._robot.joints), names, sizes)
+        return features(len(self._robot.joints), names, sizes, stamps=True)
 
     def begin(self) -> float:
         """Start an episode: decisions from now on count; returns the time."""
@@ -141,6 +141,7 @@ class FrameSource:
             frame[name] = np.concatenate([position, rot6d_from_quat(quaternion), gripper]).astype(np.float32)
         frame["segment"] = np.array([self._segment], np.int8)
         frame["intervention"] = np.array([False])
+        frame[STAMP] = np.array([decision.stamp - (self._first or 0.0)], np.float32)
         return frame
 
     def _gripper_at(self, arrived: float, measured: float) -> float:
