@@ -110,6 +110,25 @@ def test_a_dataset_of_others_is_refused_with_the_columns_it_lacks(tmp_path, caps
     assert "needed are the columns 'action' with the names x y z r0 r1" in capsys.readouterr().err
 
 
+def test_actions_that_lead_elsewhere_ask_for_a_look(dataset, world, tmp_path, capsys):
+    """The second episode has the seed, and so the scene, of another one; the third actions 3 cm beside its states."""
+    assert cli(["data", "check", str(dataset), "--replay"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("replayed: 0.0 mm beside the path, 0.0 mm and 0.0 deg at the same time, done") == 2
+    with open_writer(tmp_path / "spoiled", world) as writer:
+        for shift, wrong in ((0.0, 0), (0.0, 1), (0.03, 0)):
+            for log in Rollout(world, ScriptedDriver()).run(SEEDS[:1]):
+                for decision in log.decisions:
+                    decision.action[1] += shift
+                write_episodes(writer, [log], lambda log, wrong=wrong: EpisodeInfo(True, "", seed=log.seed + wrong))
+    assert cli(["data", "check", str(tmp_path / "spoiled"), "--replay", "--json", str(tmp_path / "check.json")]) == 1
+    content = json.loads((tmp_path / "check.json").read_text())
+    found = {finding["episode"]: finding["what"] for finding in content["findings"] if finding["check"] == "replay"}
+    assert found.keys() == {1, 2}
+    assert "its actions lead elsewhere" in found[2]
+    assert len(content["replays"]) == 3
+
+
 def test_tasks_are_told_by_their_words():
     assert task_of("put the green block into the tray") == "pick_place"
     assert task_of("fold the laundry") == ""

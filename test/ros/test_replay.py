@@ -1,5 +1,6 @@
 """Recorded episodes once more: on the robot's topics, and from ROS through a dataset back into the twin."""
 
+import io
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from steadyhand.data_collection.replay_source import load_recording
 from steadyhand.data_collection.replay_twin import TwinReplay
 from steadyhand.data_collection.schema import ACTION_NAMES, STATE_NAMES
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_processes import Processes
+from steadyhand.ros_processes import Processes, private_graph
 from steadyhand.sim.env import World
 from steadyhand.sim.rotations import rot6d_from_quat
 
@@ -42,7 +43,7 @@ def dataset(twin: Listener, tmp_path_factory) -> Path:
     with DatasetWriter(path, robot="fr3", task="go down", features=columns) as writer:
         for above in (0.0, 0.1):
             for i in range(FRAMES):
-                place = position + [0.0, 0.0, above - DOWN * i]
+                place = position + np.array([0.0, 0.0, above - DOWN * i])
                 action = np.concatenate([place, rot6d_from_quat(quaternion), [1.0]]).astype(np.float32)
                 writer.add_frame({"action": action, "observation.state": np.append(action, np.zeros(6, np.float32))})
             writer.save_episode(EpisodeInfo(None, ""))
@@ -64,7 +65,7 @@ def test_the_robot_follows_the_recorded_requests(twin, dataset, capsys):
 def test_a_beginning_elsewhere_needs_consent(twin, dataset, capsys, monkeypatch):
     twin.reset()
     start = twin.pose()[0]
-    monkeypatch.setattr(sys, "stdin", open("/dev/null"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(SteadyhandError, match=r"will go 100 mm .* Nobody can be asked here; give --yes"):
         main(ReplayConfig(dataset, "1", "ros"))
     assert np.linalg.norm(twin.pose()[0] - start) < 0.002
@@ -98,10 +99,14 @@ def test_ctrl_c_stops_the_arm(twin, dataset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "seed"), [("peg_insertion", 41_000), ("pick_place", 42_000)])
-def test_round_trip(graph, tmp_path, task, seed):
+def test_round_trip(tmp_path, task, seed):
     """Twin node, journal, dataset, twin: within 2 mm of the recorded path."""
     episodes = 3
-    with Processes(tmp_path / "logs") as processes, ros.running("waiting", "", Listener) as listener:
+    with (
+        private_graph(),  # beside the twin of the other tests
+        Processes(tmp_path / "logs") as processes,
+        ros.running("waiting", "", Listener) as listener,
+    ):
         processes.start("twin", "--task", task, "--seed", seed - 1, "--cameras", "none")
         options = ("--journal", tmp_path / "raw", "--cameras", "none", "--task", task, "--episodes", episodes)
         processes.start("record", *options)
