@@ -154,7 +154,7 @@ def _on_ros(recording: Recording, config: ReplayConfig) -> int:
     robot = load_robot(recording.robot)
     limits = Limits(config.tolerance, config.max_speed, config.max_turn)
     requests = schedule(recording, config.speed)
-    check_speed(recording, requests, limits)
+    check_speed(recording, requests, limits, config.speed)
     setup = partial(ReplayNode, robot=robot)
     try:
         with ros.running("replay", config.namespace, setup, config.sim_time) as node:

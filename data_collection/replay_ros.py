@@ -73,9 +73,11 @@ def schedule(recording: Recording, speed: float) -> list[Request]:
     return requests
 
 
-def check_speed(recording: Recording, requests: list[Request], limits: Limits) -> None:
-    """Refuse requests that are further apart than the limits allow."""
-    for before, after in pairwise(requests):
+def check_speed(recording: Recording, requests: list[Request], limits: Limits, speed: float = 1.0) -> None:
+    """Refuse requests that are further apart than the limits allow, or from the pose where the replay begins."""
+    first = recording.measured[0, 0]
+    start = Request(-recording.period / speed, first[:3], quat_from_rot6d(first[3:9]), float(first[9]), 0, False)
+    for before, after in pairwise([start, *requests]):
         period = after.time - before.time
         moved = float(np.linalg.norm(after.position - before.position)) / period
         turned = float(angle(before.quaternion, after.quaternion)) / period

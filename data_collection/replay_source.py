@@ -110,7 +110,8 @@ def of_dataset(recorded: Recorded, episode: int) -> Recording:
 
 def _of_journal(path: Path, given: str) -> Recording:
     """The frames that a conversion would make of it."""
-    from steadyhand.data_collection.convert import ConvertConfig, Replay, settings_of
+    from steadyhand.data_collection.convert import ConvertConfig, settings_of
+    from steadyhand.data_collection.convert_episode import Replay
     from steadyhand.data_collection.journal_reading import episodes
     from steadyhand.data_collection.ros_record import FPS
 

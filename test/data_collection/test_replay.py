@@ -152,6 +152,12 @@ def test_fast_motion_is_refused(recording):
         check_speed(recording, schedule(recording, 1.0), Limits(0.1, 0.05, 3.0))
 
 
+def test_a_first_request_far_from_the_beginning_is_refused(recording):
+    moved = replace(recording, action=recording.action + np.eye(10)[2] * 0.2)
+    with pytest.raises(SteadyhandError, match=r"asks for .* m/s .* at frame 0; allowed: 1 m/s"):
+        check_speed(moved, schedule(moved, 1.0), Limits(0.1, 1.0, 3.0))
+
+
 def test_distance_from_a_path():
     path = np.array([[[0.0, 0, 0]], [[1.0, 0, 0]], [[1.0, 1, 0]]])
     points = np.array([[[0.5, 0.1, 0]], [[1.2, 0.5, 0]]])
