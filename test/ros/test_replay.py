@@ -33,11 +33,17 @@ def named(names: list[str]) -> dict:
     return {"dtype": "float32", "shape": (len(names),), "names": names}
 
 
+def begin(twin: Listener) -> tuple[np.ndarray, np.ndarray]:
+    """Begin an episode; the tool's pose in it."""
+    twin.reset()
+    time.sleep(0.1)  # a state from before may have been on its way
+    return twin.pose()
+
+
 @pytest.fixture(scope="module")
 def dataset(twin: Listener, tmp_path_factory) -> Path:
     """Straight down from the home pose; and the same 0.1 m above it."""
-    twin.reset()
-    position, quaternion = twin.pose()
+    position, quaternion = begin(twin)
     path = tmp_path_factory.mktemp("down") / "dataset"
     columns = {"action": named(ACTION_NAMES), "observation.state": named(STATE_NAMES)}
     with DatasetWriter(path, robot="fr3", task="go down", features=columns) as writer:
@@ -51,8 +57,7 @@ def dataset(twin: Listener, tmp_path_factory) -> Path:
 
 
 def test_the_robot_follows_the_recorded_requests(twin, dataset, capsys):
-    twin.reset()
-    start = twin.pose()[0]
+    start = begin(twin)[0]
     assert main(ReplayConfig(dataset, "0", "ros")) == 0
     said = capsys.readouterr().out
     assert "going" not in said
@@ -63,8 +68,7 @@ def test_the_robot_follows_the_recorded_requests(twin, dataset, capsys):
 
 
 def test_a_beginning_elsewhere_needs_consent(twin, dataset, capsys, monkeypatch):
-    twin.reset()
-    start = twin.pose()[0]
+    start = begin(twin)[0]
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(SteadyhandError, match=r"will go 100 mm .* Nobody can be asked here; give --yes"):
         main(ReplayConfig(dataset, "1", "ros"))
@@ -74,7 +78,7 @@ def test_a_beginning_elsewhere_needs_consent(twin, dataset, capsys, monkeypatch)
 
 
 def test_refusals_and_a_path_that_is_left(twin, dataset):
-    twin.reset()
+    begin(twin)
     with pytest.raises(SteadyhandError, match=r"recorded was a iiwa14, but the robot here has no joint 'lbr_A1'"):
         main(ReplayConfig(dataset, "0", "ros", robot="iiwa14"))
     with pytest.raises(SteadyhandError, match=r"allowed: 0.005 m/s"):
@@ -86,8 +90,7 @@ def test_refusals_and_a_path_that_is_left(twin, dataset):
 
 
 def test_ctrl_c_stops_the_arm(twin, dataset):
-    twin.reset()
-    start = twin.pose()[0]
+    start = begin(twin)[0]
     threading.Timer(2.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     assert main(ReplayConfig(dataset, "0", "ros", speed=0.5)) == 130
     time.sleep(0.3)
