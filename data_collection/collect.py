@@ -7,7 +7,7 @@ import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS
-from steadyhand.data_collection.schema import features
+from steadyhand.data_collection.schema import STAMP, features
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.sim.env import DECISION_PERIOD, World
 from steadyhand.sim.rollout import EpisodeLog
@@ -20,7 +20,9 @@ def open_writer(path: Path, world: World) -> DatasetWriter:
         path,
         robot=world.robot.name,
         task=world.task.name,
-        features=features({arm.mount.prefix: arm.model.n for arm in world.arms}, world.task.environment_names),
+        features=features(
+            {arm.mount.prefix: arm.model.n for arm in world.arms}, world.task.environment_names, stamps=True
+        ),
         fps=round(1.0 / DECISION_PERIOD),
     )
 
@@ -47,4 +49,5 @@ def _frame(log: EpisodeLog, i: int) -> dict[str, np.ndarray]:
         "action_applied": log.applied[i].astype(np.float32),
         "segment": np.array([decision.segment], dtype=np.int8),
         "intervention": np.array([decision.segment in INTERVENTION_SEGMENTS]),
+        STAMP: np.array([log.frames[i].time - log.frames[0].time], dtype=np.float32),
     }

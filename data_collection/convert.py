@@ -7,7 +7,6 @@ already are left alone, so that it can be repeated, and goes on where it was kil
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ import numpy as np
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from steadyhand.data_collection.convert_episode import Outcome, Replay, Settings
+from steadyhand.data_collection.convert_parallel import WorkerDiedError, Workers, cores
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, load_sidecar
-from steadyhand.data_collection.journal_reading import Episode, Messages, State, episodes
-from steadyhand.data_collection.ros_journal import Playback
-from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, FrameSource
+from steadyhand.data_collection.journal_reading import Episode, State, episodes
+from steadyhand.data_collection.ros_record import FPS
 from steadyhand.data_collection.schema import INFO, differing, read_info
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_observation import JUMP, ObservationNotReadyError, given_arrays
-from steadyhand.ros_time import simulated
-from steadyhand.sim.robot import RobotSpec, load_robot
+from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import camera_names
 
 
@@ -52,22 +50,8 @@ class ConvertConfig:
     """For MCAP files of others: namespace of the robot's topics."""
     arrays: str = ""
     """For MCAP files of others: further sensors to take, as for `steadyhand record`."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an episode was recorded."""
-
-    robot: str
-    task: str
-    follows: bool  # the instruction that the journal has is the task, if there is one
-    namespace: str
-    cameras: list[str]
-    arrays: str
-    environment: bool
-    segment: str
-    begun: int  # ns; 0: from the first message
-    ended: int | None  # ns; None: nobody has ended it
+    workers: int = 1
+    """Processes that play episodes back and encode their films; 0: as many as there are processors."""
 
 
 def settings_of(episode: Episode, config: ConvertConfig) -> Settings:
@@ -97,74 +81,6 @@ def _operator(episode: Episode) -> str:
     return str(episode.label.get("operator") or episode.metadata.get("operator", ""))
 
 
-class Replay:
-    """Plays one episode back and makes its frames."""
-
-    def __init__(self, episode: Episode, settings: Settings, robot: RobotSpec) -> None:
-        """Nothing is read yet."""
-        self._settings = settings
-        self._playback = Playback(settings.namespace)
-        if settings.segment not in SEGMENTS:
-            raise SteadyhandError(
-                f"{episode.name} has the segment '{settings.segment}'; allowed: {', '.join(SEGMENTS)}"
-            )
-        self.robot = robot
-        self.source = FrameSource(
-            self._playback,
-            robot,
-            settings.cameras,
-            settings.environment,
-            FPS,
-            SEGMENTS[settings.segment],
-            given_arrays(settings.arrays),
-        )
-        self._recorder_lost, self._messages = episode.lost, Messages(episode)
-        self.columns: dict[str, dict] = {}  # before the first frame
-
-    def frames(self) -> Generator[dict[str, np.ndarray]]:
-        """Every frame, as the recorder makes it while the messages arrive."""
-        begun, ended, last, why = False, False, 0, "no message"
-        with simulated(self._playback):
-            for message in self._messages:
-                if message.received < last - JUMP * 1e9 and begun:
-                    jump = 1e-9 * (last - message.received)
-                    raise SteadyhandError(f"the clock went back by {jump:.1f} s while it was recorded")
-                last = message.received
-                if not begun and message.received >= self._settings.begun:
-                    begun = self._at(self._settings.begun or message.received, self.source.begin)
-                if not ended and self._settings.ended is not None and message.received > self._settings.ended:
-                    ended = self._at(self._settings.ended, self.source.end)
-                self._playback.play(message)
-                if not self.columns:
-                    try:
-                        self.columns = self.source.columns()
-                    except ObservationNotReadyError as error:
-                        why = str(error)
-                elif begun:
-                    yield from self.source.frames()
-            if not self.columns:
-                raise SteadyhandError(f"it has no complete observation ({why})")
-            if self._settings.ended is not None:  # as long as the recorder waits for what is on its way
-                self._at(max(last, self._settings.ended + round((LATE + 1.0 / FPS) * 1e9)), lambda: None)
-            yield from self.source.frames()
-
-    @property
-    def lost(self) -> str:
-        """What is missing of the messages, to be appended; "" if nothing is."""
-        return "".join(f"; {what}" for what in (self._recorder_lost, self._messages.lost) if what)
-
-    @property
-    def reason(self) -> str:
-        """Why frames are missing, as far as it is known."""
-        return "; ".join(filter(None, (self.source.reason, self._playback.complaint)))
-
-    def _at(self, nanoseconds: int, action: Callable[[], object]) -> bool:
-        """Let it be a time, and do something then."""
-        self._playback.nanoseconds = nanoseconds
-        action()
-        return True
-
-
 class Converter:
     """Adds the episodes of a journal to one dataset."""
 
@@ -176,6 +92,8 @@ class Converter:
         self._columns: dict[str, dict] = read_info(config.output)["features"] if self._resume else {}
         self._rows = {row["source"]: row for row in load_sidecar(config.output)} if self._resume else {}
         self._load_robot = functools.cache(load_robot)
+        count = config.workers or cores()
+        self._workers = Workers(count, config.output) if count > 1 else None
         self.added = self.left_out = 0
 
     def say(self, text: str) -> None:
@@ -206,46 +124,83 @@ class Converter:
                     self._writer.discard_episode()
                 self.say(f"{episode.name}: left out: {error}")
 
+    def needs(self, episode: Episode) -> bool:
+        """Whether an episode is to be played back."""
+        known = episode.identity in self._rows or episode.state is State.RECORDING
+        return not known and not episode.label.get("discarded")
+
+    def begin(self, found: list[Episode]) -> None:
+        """Let the worker processes make everything ready that is needed."""
+        if self._workers is None:
+            return
+        for episode in filter(self.needs, found):
+            with contextlib.suppress(SteadyhandError):  # said when it is its turn
+                self._workers.submit([(episode, settings_of(episode, self._config))])
+
     def _add(self, episode: Episode) -> None:
         settings = settings_of(episode, self._config)
-        if not self._columns:  # a dry run: an episode that is left out must not make a dataset or decide its columns
-            self._play(episode, settings, dry=True)
-        replay, count = self._play(episode, settings, dry=False)
-        index = self._save(episode, replay)
+        if self._workers is not None:
+            outcome = self._take(episode, self._workers)
+        else:
+            if not self._columns:  # a dry run: an episode that is left out must not make a dataset
+                self._play(episode, settings, dry=True)
+            outcome = self._play(episode, settings, dry=False)
+        index = self._save(episode, outcome)
         self.added += 1
-        dropped = replay.source.dropped
-        gaps = f", {dropped} dropped ({replay.reason})" if dropped else ""
-        self.say(f"{episode.name}: episode {index}, {count} frames{gaps}{replay.lost}")
+        gaps = f", {outcome.dropped} dropped ({outcome.reason})" if outcome.dropped else ""
+        self.say(f"{episode.name}: episode {index}, {outcome.count} frames{gaps}{outcome.lost}")
 
-    def _play(self, episode: Episode, settings: Settings, dry: bool) -> tuple[Replay, int]:
+    def _play(self, episode: Episode, settings: Settings, dry: bool) -> Outcome:
         """Put the frames into the dataset, or nowhere; SteadyhandError if the episode is to be left out."""
         replay = Replay(episode, settings, self._load_robot(settings.robot))
         count = 0
         with contextlib.closing(replay.frames()) as frames:
             for frame in frames:
                 if not dry:
-                    writer = self._opened(replay, settings)
                     if not count:
-                        writer.task = (settings.follows and replay.source.instruction) or settings.task
+                        writer = self._opened(replay.outcome(count))
+                        writer.task = replay.outcome(count).task
                     writer.add_frame(frame)
                 count += 1
                 self._bar.set_postfix_str(f"{count} frames")
-        if not count:
-            raise SteadyhandError(f"it has no frame ({replay.reason or 'no target_pose'}){replay.lost}")
-        dropped = replay.source.dropped
-        if self._config.max_dropped is not None and dropped > self._config.max_dropped:
-            raise SteadyhandError(f"{dropped} frames are missing ({replay.reason}){replay.lost}")
-        return replay, count
+        outcome = replay.outcome(count)
+        self._check(outcome)
+        return outcome
 
-    def _save(self, episode: Episode, replay: Replay) -> int:
+    def _take(self, episode: Episode, workers: Workers) -> Outcome:
+        """Put the frames into the dataset that a worker has made ready; SteadyhandError as above."""
+        try:
+            prepared = workers.take(episode)
+        except WorkerDiedError:
+            raise _OutputError(
+                "a worker process was killed; repeat the command to go on: what was added is safe"
+            ) from None
+        self._check(prepared.outcome)
+        writer = self._opened(prepared.outcome)
+        writer.task = prepared.outcome.task
+        writer.take_films(prepared.films)
+        shapes = {name: column["shape"] for name, column in prepared.outcome.columns.items() if name in prepared.films}
+        blank = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}  # the films have the images
+        for frame in prepared.frames:
+            writer.add_frame({**frame, **blank})
+        return prepared.outcome
+
+    def _check(self, outcome: Outcome) -> None:
+        """Whether there is enough of it."""
+        if not outcome.count:
+            raise SteadyhandError(f"it has no frame ({outcome.reason or 'no target_pose'}){outcome.lost}")
+        if self._config.max_dropped is not None and outcome.dropped > self._config.max_dropped:
+            raise SteadyhandError(f"{outcome.dropped} frames are missing ({outcome.reason}){outcome.lost}")
+
+    def _save(self, episode: Episode, outcome: Outcome) -> int:
         """Finish the episode; returns its index."""
         assert self._writer is not None
         info = EpisodeInfo(
             success=episode.label.get("success"),
             end_reason=str(episode.label.get("end_reason", "")),
             operator=_operator(episode),
-            seed=replay.source.seed,
-            dropped_frames=replay.source.dropped,
+            seed=outcome.seed,
+            dropped_frames=outcome.dropped,
             source=episode.identity,
         )
         try:
@@ -253,16 +208,16 @@ class Converter:
         except SteadyhandError as error:
             raise _OutputError(str(error)) from None
 
-    def _opened(self, replay: Replay, settings: Settings) -> DatasetWriter:
+    def _opened(self, outcome: Outcome) -> DatasetWriter:
         """The writer; the first episode decides about the columns of a new dataset."""
-        self._columns = self._columns or replay.columns
-        if changes := differing(replay.columns, self._columns):
+        self._columns = self._columns or outcome.columns
+        if changes := differing(outcome.columns, self._columns):
             raise SteadyhandError(f"its columns differ from those of the dataset: {'; '.join(changes)}")
         if self._writer is None:
             described: dict[str, Any] = {
-                "robot": replay.robot.name,
-                "task": settings.task,
-                "features": replay.columns,
+                "robot": outcome.robot,
+                "task": outcome.task,
+                "features": outcome.columns,
                 "fps": FPS,
             }
             try:
@@ -275,15 +230,20 @@ class Converter:
         """Free the dataset."""
         if self._writer is not None:
             self._writer.close()
+        if self._workers is not None:
+            self._workers.close()
 
 
 def main(config: ConvertConfig) -> int:
     """Convert what is not in the dataset yet."""
+    if config.workers < 0:
+        raise SteadyhandError(f"--workers is {config.workers}; allowed: 1 or more, or 0 for one per processor")
     found = episodes(config.journal)
     with tqdm(found, unit=" episodes", disable=None) as bar, contextlib.ExitStack() as stack:
         converter = Converter(config, bar)
         stack.callback(converter.close)
         try:
+            converter.begin(found)
             for episode in bar:
                 converter.convert(episode)
         except _OutputError as error:

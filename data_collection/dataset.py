@@ -170,6 +170,16 @@ class DatasetWriter:
         if "segment" in frame:
             self._human_frames += int(human_mask(frame["segment"]).sum())
 
+    def take_films(self, films: Mapping[str, stage.Film]) -> None:
+        """Use films that were made elsewhere (``stage.Filming``) for the episode that begins, by camera column.
+
+        Every frame still has an image of every camera, which is not looked at.
+        """
+        self._require_open()
+        if self._dataset is None:
+            self._start()
+        stage.take_films(self._dataset, films)
+
     def _refuse_lost_images(self) -> None:
         """Every image after a lost one would sit one frame too early."""
         if cameras := stage.lost_images(self._dataset):

@@ -4,7 +4,7 @@ Only what is certainly broken excludes: data that is missing, not finite, out of
 have a reason asks for a look. A check whose columns a dataset lacks is not applicable, which is said and no fault.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -35,14 +35,20 @@ class Finding(NamedTuple):
     what: str
 
 
-def check(recorded: Recorded) -> tuple[list[Finding], dict[str, str]]:
+def check(
+    recorded: Recorded, more: Mapping[str, Callable[[Recorded], Found]] | None = None
+) -> tuple[list[Finding], dict[str, str]]:
     """Run every check.
+
+    Args:
+        recorded: The dataset.
+        more: Further checks by name.
 
     Returns:
         Findings in the order of episodes; and for each check that was not applicable, why.
     """
     findings, skipped = [], {}
-    for name, run in CHECKS.items():
+    for name, run in {**CHECKS, **(more or {})}.items():
         try:
             findings += [Finding(episode, name, verdict, what) for episode, verdict, what in run(recorded)]
         except NotApplicableError as missing:

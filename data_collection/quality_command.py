@@ -24,6 +24,8 @@ class CheckConfig:
     """Folder of the dataset."""
     json: Path | None = None
     """Write the findings there as well."""
+    replay: bool = False
+    """Also replay every episode in the twin: do its actions lead to the recorded states? Needs the seeds of a twin."""
     exclude_list: str | None = None
     """Put the episodes to exclude into this list for `steadyhand train --exclude`; auto: the one in the dataset."""
 
@@ -45,15 +47,23 @@ class ScoreConfig:
 def check_command(config: CheckConfig) -> int:
     """Check, print, write; returns 1 if anything was found."""
     recorded = load_recorded(config.dataset)
-    findings, skipped = check(recorded)
+    more, replays = {}, []
+    if config.replay:
+        from steadyhand.data_collection.feasibility import Feasibility  # here: MuJoCo takes a while to import
+
+        feasibility = more["replay"] = Feasibility()
+        replays = feasibility.figures
+    findings, skipped = check(recorded, more)
     verdict = verdicts(findings, len(recorded.rows))
+    for figures in replays:
+        print(f"episode {figures.episode:<4} replayed: {figures}")
     for finding in findings:
         print(f"episode {finding.episode:<4} {finding.verdict.name:<8} {finding.check}: {finding.what}")
     for name, why in skipped.items():
         print(f"not applicable: {name} ({why})")
     counts = Counter(verdict)
     print(
-        f"{len(verdict)} episodes, {len(CHECKS) - len(skipped)} checks: "
+        f"{len(verdict)} episodes, {len(CHECKS) + len(more) - len(skipped)} checks: "
         + ", ".join(f"{counts[kind]} {kind.name}" for kind in Verdict)
     )
     if config.json:
@@ -63,6 +73,7 @@ def check_command(config: CheckConfig) -> int:
             "verdicts": [kind.name for kind in verdict],
             "findings": [finding._asdict() | {"verdict": finding.verdict.name} for finding in findings],
             "not_applicable": skipped,
+            "replays": [figures._asdict() for figures in replays],
         }
         config.json.parent.mkdir(parents=True, exist_ok=True)
         config.json.write_text(json.dumps(content, indent=1) + "\n")

@@ -8,7 +8,7 @@ import numpy as np
 
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.schema import features
+from steadyhand.data_collection.schema import STAMP, features
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column, image_topic
 from steadyhand.sim.env import DECISION_PERIOD
@@ -111,7 +111,7 @@ class FrameSource:
             array_column(topic): ros_messages.array_values(self._buffer.message(topic, ros.now()))[0]
             for topic in self._arrays
         }
-        return features(len(self._robot.joints), names, sizes, arrays)
+        return features(len(self._robot.joints), names, sizes, arrays, stamps=True)
 
     def begin(self) -> float:
         """Start an episode: decisions from now on count; returns the time."""
@@ -189,6 +189,7 @@ class FrameSource:
             frame[name] = np.concatenate([position, rot6d_from_quat(quaternion), gripper]).astype(np.float32)
         frame["segment"] = np.array([self._segment], np.int8)
         frame["intervention"] = np.array([False])
+        frame[STAMP] = np.array([decision.stamp - (self._first or 0.0)], np.float32)
         return frame
 
     def _gripper_at(self, arrived: float, measured: float) -> float:

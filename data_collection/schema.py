@@ -13,6 +13,7 @@ SCHEMA_VERSION = 1
 FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
 INFO = Path("meta/info.json")
 SCHEMA = FOLDER / "schema.json"
+STAMP = "stamp"  # of the decision: LeRobot's own timestamp is the ideal one, a multiple of 1 / fps
 
 POSE_NAMES = ["x", "y", "z", "r0", "r1", "r2", "r3", "r4", "r5"]
 ACTION_NAMES = [*POSE_NAMES, "gripper"]
@@ -30,6 +31,7 @@ def features(
     environment_names: Sequence[str] = (),
     cameras: Mapping[str, tuple[int, int]] | None = None,
     arrays: Mapping[str, Sequence[str]] | None = None,
+    stamps: bool = False,
 ) -> dict[str, dict]:
     """Build the LeRobot features of a robot and task.
 
@@ -38,6 +40,7 @@ def features(
         environment_names: One name per value of `observation.environment_state`; none leaves the column out.
         cameras: Camera name -> (height, width) in pixels, both even (H.264 halves the colour resolution).
         arrays: Further column -> one name per value, e.g. of a force sensor or of a tactile one.
+        stamps: Also when every decision was taken, s since the first one of the episode.
 
     Returns:
         Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
@@ -70,6 +73,8 @@ def features(
     columns["action"] = columns["action_applied"] = _floats(action)
     columns["segment"] = {"dtype": "int8", "shape": (1,), "names": ["segment"]}
     columns["intervention"] = {"dtype": "bool", "shape": (1,), "names": ["intervention"]}
+    if stamps:
+        columns[STAMP] = {"dtype": "float32", "shape": (1,), "names": [STAMP]}
     return columns
 
 

@@ -3,8 +3,10 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from steadyhand.errors import SteadyhandError
 
 _FILE_PER_EPISODE_MB = 1e-6  # smaller than any file: LeRobot then starts a new one for every episode
 QUEUED_IMAGES = 64  # per camera, at most: 6 s at 10 Hz for the encoder to catch up
@@ -20,13 +22,11 @@ def open_stage(stage: Path, source: Path, committed: Iterable[Path], **new):
         new: Arguments of `LeRobotDataset.create` for a new dataset.
     """
     import av
-    from lerobot.configs import RGBEncoderConfig
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     av.logging.set_libav_level(av.logging.WARNING)  # else the encoder writes 10 lines about every episode
     video = {
-        # Measured: the fastest on a CPU. LeRobot's "auto" may choose a hardware encoder that is not there.
-        "rgb_encoder": RGBEncoderConfig(vcodec="h264", preset="veryfast", crf=23),
+        "rgb_encoder": _encoder(),
         "video_backend": "pyav",
         "encoder_threads": 1,
         "streaming_encoding": True,
@@ -45,6 +45,79 @@ def open_stage(stage: Path, source: Path, committed: Iterable[Path], **new):
     return dataset
 
 
+def _encoder():
+    """How every film is encoded."""
+    from lerobot.configs import RGBEncoderConfig
+
+    # Measured: the fastest on a CPU. LeRobot's "auto" may choose a hardware encoder that is not there.
+    return RGBEncoderConfig(vcodec="h264", preset="veryfast", crf=23)
+
+
+Film = tuple[Path, dict]
+"""A film of one camera and episode: file in a folder of its own, statistics as LeRobot's encoder makes them."""
+
+
+class Filming:
+    """Encodes the films of one episode elsewhere, as a stage would."""
+
+    def __init__(self, cameras: list[str], fps: int, folder: Path) -> None:
+        """Begin. cameras: their columns; folder: gets a folder for every film."""
+        import av
+        from lerobot.datasets.video_utils import StreamingVideoEncoder
+
+        av.logging.set_libav_level(av.logging.WARNING)
+        self._encoder = StreamingVideoEncoder(fps, _encoder(), queue_maxsize=QUEUED_IMAGES, encoder_threads=1)
+        self._encoder.start_episode(cameras, folder)
+
+    def add(self, images: dict) -> None:
+        """Append an image (H, W, 3) uint8 of every camera; waits for the encoder."""
+        _wait_for(self._encoder)
+        for camera, image in images.items():
+            self._encoder.feed_frame(camera, image)
+
+    def finish(self) -> dict[str, Film]:
+        """The films by camera; SteadyhandError if the encoder failed."""
+        try:
+            films = self._encoder.finish_episode()
+        except RuntimeError as error:
+            raise SteadyhandError(f"video encoder failed: {error}") from None
+        return {camera: film for camera, film in films.items() if film[1] is not None}
+
+    def cancel(self) -> None:
+        """Stop, and remove the files."""
+        self._encoder.cancel_episode()
+
+
+class _Finished:
+    """Stands in for LeRobot's encoder where the films are finished already: images that come are ignored."""
+
+    def __init__(self, films: Mapping[str, Film]) -> None:
+        self._films = dict(films)
+        self._dropped_frames: dict[str, int] = {}
+        self._frame_queues: dict = {}
+
+    def start_episode(self, *_: object, **__: object) -> None:
+        pass
+
+    def feed_frame(self, *_: object) -> None:
+        pass
+
+    def finish_episode(self) -> dict[str, Film]:
+        return self._films
+
+    def cancel_episode(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def take_films(dataset, films: Mapping[str, Film]) -> None:
+    """Use these for the episode that begins instead of encoding its images."""
+    if films:
+        dataset.writer._streaming_encoder = _Finished(films)
+
+
 def count_frames(dataset) -> int:
     """Return the frames of the unfinished episode."""
     return dataset.writer.episode_buffer["size"]
@@ -58,8 +131,12 @@ def lost_images(dataset) -> list[str]:
 
 def wait_for_encoder(dataset) -> None:
     """Wait until the encoder can take an image of every camera, or has died."""
-    encoder = dataset.writer._streaming_encoder
-    for camera, waiting in encoder._frame_queues.items() if encoder else ():
+    if dataset.writer._streaming_encoder is not None:
+        _wait_for(dataset.writer._streaming_encoder)
+
+
+def _wait_for(encoder) -> None:
+    for camera, waiting in encoder._frame_queues.items():
         while waiting.full() and encoder._threads[camera].is_alive():
             time.sleep(0.002)
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "data label": Command("steadyhand.data_collection.listing", "judge or discard an episode of a journal", "label"),
     "data ls": Command("steadyhand.data_collection.listing", "list journals and datasets", "ls"),
     "data show": Command("steadyhand.data_collection.listing", "describe a journal or dataset", "show"),
+    "data replay": Command("steadyhand.data_collection.replay", "replay an episode in the twin or on a robot"),
     "data check": Command("steadyhand.data_collection.quality_command", "find broken episodes", "check_command"),
     "data score": Command("steadyhand.data_collection.quality_command", "find odd demonstrations", "score_command"),
     "data repair": Command("steadyhand.data_collection.repair", "save what a crash has left of a dataset or journal"),

@@ -3,6 +3,8 @@
 That they equal those of the live recorder is shown in test/ros/test_record.py, over DDS.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rclpy.serialization import serialize_message
@@ -28,7 +31,7 @@ from steadyhand.data_collection.journal import Channel, Journal, relabel
 from steadyhand.data_collection.repair import RepairConfig
 from steadyhand.data_collection.repair import main as repair
 from steadyhand.data_collection.ros_journal import type_name
-from steadyhand.data_collection.schema import read_info
+from steadyhand.data_collection.schema import INFO, read_info
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros import GRIPPER_COMMAND
 from steadyhand.sim.robot import load_robot
@@ -184,6 +187,62 @@ def test_what_kill_9_left_is_completed(journal, converted, tmp_path):
     names = ["observation.state", "observation.reference", "action", "action_applied"]
     one, other = load_columns([folder], names), load_columns([converted[0]], names)
     assert all(np.array_equal(one.columns[name], other.columns[name]) for name in names)
+
+
+def content(folder: Path) -> dict[str, object]:
+    """The files of a dataset by name; tables and JSON as what they say (LeRobot writes keys in any order)."""
+    read = {
+        ".parquet": lambda file: pq.read_table(file).to_pydict(),
+        ".json": lambda file: json.loads(file.read_text()),
+    }
+    files = filter(Path.is_file, folder.rglob("*.*"))
+    return {str(file.relative_to(folder)): read.get(file.suffix, Path.read_bytes)(file) for file in files}
+
+
+def test_several_workers_make_the_same_dataset(journal, converted, tmp_path, capsys):
+    assert main(ConvertConfig(journal, tmp_path / "dataset", workers=2)) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == converted[1].splitlines()[:-1]
+    one, other = content(tmp_path / "dataset"), content(converted[0])
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] != other[name]] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+@pytest.mark.slow
+def test_kill_9_at_50_random_moments(journal, converted, tmp_path):
+    """Of the command or of a worker: what is there opens, and repeating completes it."""
+    kills, seed = 50, 71_000
+    random = np.random.default_rng(seed)
+    print(f"seed {seed}")
+    folder = tmp_path / "dataset"
+    command = [sys.executable, "-m", "steadyhand", "data", "convert", str(journal), "--workers", "2", "--output"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    started = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "timed")], check=True, **quiet)
+    longest = time.monotonic() - started
+    for kill in range(kills):
+        with subprocess.Popen([*command, str(folder)], **quiet) as run:
+            time.sleep(random.uniform(0.3, 1.0) * longest)
+            workers = children(run.pid)
+            victim = int(random.choice(workers)) if kill % 2 and workers else run.pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            status = run.wait(60)
+        rows = load_sidecar(folder) if (folder / INFO).exists() else []
+        assert rows == load_sidecar(converted[0])[: len(rows)]
+        assert not rows or LeRobotDataset("dataset", root=folder, video_backend="pyav").num_episodes == len(rows)
+        print(f"kill {kill} of {'a worker' if kill % 2 else 'the command'}: status {status}, {len(rows)} episodes")
+        if len(rows) == len(load_sidecar(converted[0])):
+            shutil.rmtree(folder)  # a kill has to meet an unfinished dataset
+    assert main(ConvertConfig(journal, folder, workers=2)) == 0
+    one, other = content(folder), content(converted[0])
+    assert {name: data for name, data in one.items() if name in other} == other
+
+
+def children(pid: int) -> list[str]:
+    """Processes that a process has started."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    return file.read_text().split() if file.exists() else []
 
 
 def test_gaps_can_be_refused_and_labels_count(own_journal, tmp_path, capsys):
