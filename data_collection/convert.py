@@ -241,9 +241,12 @@ class Converter:
             success=episode.label.get("success"),
             end_reason=str(episode.label.get("end_reason", "")),
             operator=_operator(episode),
+            policy_version=replay.source.policy_version,
             seed=replay.source.seed,
             dropped_frames=replay.source.dropped,
             source=episode.identity,
+            note=str(episode.label.get("note") or ""),
+            subtasks=tuple(replay.source.subtasks),
         )
         try:
             return self._writer.save_episode(info)

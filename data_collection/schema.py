@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from steadyhand.data_collection.labels import Segment, segment_names
+from steadyhand.data_collection.labels import MODES, Segment, segment_names
 from steadyhand.errors import SteadyhandError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: subtask, chunk_index, controller_status
 FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
 INFO = Path("meta/info.json")
 SCHEMA = FOLDER / "schema.json"
@@ -67,6 +67,9 @@ def features(
     columns["action"] = columns["action_applied"] = _floats(action)
     columns["segment"] = {"dtype": "int8", "shape": (1,), "names": ["segment"]}
     columns["intervention"] = {"dtype": "bool", "shape": (1,), "names": ["intervention"]}
+    for name in ("subtask", "chunk_index"):
+        columns[name] = {"dtype": "int16", "shape": (1,), "names": [name]}
+    columns["controller_status"] = {"dtype": "int8", "shape": (len(arms),), "names": [f"{arm}mode" for arm in arms]}
     return columns
 
 
@@ -147,6 +150,7 @@ def schema_text(robot: str) -> str:
         "version": SCHEMA_VERSION,
         "robot": robot,
         "segments": segment_names(),
+        "controller_modes": list(MODES),
         "action": ACTION_CONVENTION,
     }
     return json.dumps(content, indent=2) + "\n"

@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from steadyhand.data_collection.session import SERVICES as SESSION_SERVICES
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.paths import config_dir
 from steadyhand.ros_time import Pace as Pace
@@ -59,6 +60,8 @@ IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """As measurements, but a megabyte each."""
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """States: who joins late gets the present one."""
+EVENT = QoSProfile(depth=32, reliability=ReliabilityPolicy.RELIABLE)
+"""What happens: every one counts."""
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 """Both as the ROS libraries that listen to them have it."""
@@ -86,6 +89,9 @@ TOPICS = {
         # what a hand asks for, for a program that passes it on
         Topic("hand/target_pose", PoseStamped, TARGET),
         Topic("hand/gripper", Float64MultiArray, TARGET),
+        # who decided: the policy's version, and for every decision its place in a chunk, as a named number
+        Topic("policy/version", String, STATUS),
+        Topic("policy/decision", JointState, EVENT),
         # what the robot says; reference_pose is what the controller really follows after all its limits
         Topic("joint_states", JointState, SENSOR),
         Topic("current_pose", PoseStamped, SENSOR),
@@ -102,6 +108,10 @@ TOPICS = {
         Topic("task/success", Bool, STATUS),
         Topic("task/instruction", String, STATUS),  # of the running episode, in words
         Topic("/clock", Clock, CLOCK),
+        # of the recorder: what is asked of it in words, where it is, and what it has done (JSON with a stamp)
+        Topic("session/request", String, EVENT),
+        Topic("session/phase", String, STATUS),
+        Topic("session/event", String, EVENT),
         # for viewers; relative, so that two arms with the same links do not mix
         Topic("robot_description", String, STATUS),
         Topic("tf", TFMessage, TF),
@@ -113,10 +123,7 @@ SERVICES = {
     "reset": Trigger,
     "pause": SetBool,
     "policy/enable": SetBool,
-    "session/start": Trigger,
-    "session/stop_success": Trigger,
-    "session/stop_failure": Trigger,
-    "session/discard": Trigger,
+    **dict.fromkeys(SESSION_SERVICES, Trigger),
 }
 CAMERA_TOPICS = {"image_raw": Image, "compressed": CompressedImage, "camera_info": CameraInfo}
 
