@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter
-from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS
-from steadyhand.data_collection.schema import STAMP, features
+from steadyhand.data_collection.labels import frame_labels
+from steadyhand.data_collection.schema import features
 from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.sim.env import DECISION_PERIOD, World
 from steadyhand.sim.rollout import EpisodeLog
@@ -20,9 +20,7 @@ def open_writer(path: Path, world: World) -> DatasetWriter:
         path,
         robot=world.robot.name,
         task=world.task.name,
-        features=features(
-            {arm.mount.prefix: arm.model.n for arm in world.arms}, world.task.environment_names, stamps=True
-        ),
+        features=features({arm.mount.prefix: arm.model.n for arm in world.arms}, world.task.environment_names),
         fps=round(1.0 / DECISION_PERIOD),
     )
 
@@ -35,19 +33,24 @@ def write_episodes(
     for log in logs:
         writer.task = log.instruction
         for i in range(len(log)):
-            writer.add_frame(_frame(log, i))
+            writer.add_frame(frame_of(log, i))
         writer.save_episode(describe(log))
         written.append(log)
     return written
 
 
-def _frame(log: EpisodeLog, i: int) -> dict[str, np.ndarray]:
+def frame_of(log: EpisodeLog, i: int) -> dict[str, np.ndarray]:
+    """Every column of the i-th decision."""
     decision = log.decisions[i]
     return {
         **log.frames[i].policy_input(),
         "action": np.asarray(decision.action, dtype=np.float32),
         "action_applied": log.applied[i].astype(np.float32),
-        "segment": np.array([decision.segment], dtype=np.int8),
-        "intervention": np.array([decision.segment in INTERVENTION_SEGMENTS]),
-        STAMP: np.array([log.frames[i].time - log.frames[0].time], dtype=np.float32),
+        **frame_labels(
+            decision.segment,
+            subtask=log.done[i],
+            chunk_index=decision.chunk_index,
+            modes=[arm.status.mode.value for arm in log.frames[i].observations],
+            stamp=log.frames[i].time - log.frames[0].time,
+        ),
     }

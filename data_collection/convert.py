@@ -199,9 +199,12 @@ class Converter:
             success=episode.label.get("success"),
             end_reason=str(episode.label.get("end_reason", "")),
             operator=_operator(episode),
+            policy_version=outcome.policy_version,
             seed=outcome.seed,
             dropped_frames=outcome.dropped,
             source=episode.identity,
+            note=str(episode.label.get("note") or ""),
+            subtasks=outcome.subtasks,
         )
         try:
             return self._writer.save_episode(info)

@@ -43,6 +43,8 @@ class Outcome:
         reason: Why, as far as it is known.
         lost: What is missing of the messages, to be appended; "" if nothing is.
         seed: Of the twin; None on a real arm.
+        policy_version: Of the policy that decided; "" if none did.
+        subtasks: Names that the operator gave.
     """
 
     robot: str
@@ -53,6 +55,8 @@ class Outcome:
     reason: str
     lost: str
     seed: int | None
+    policy_version: str
+    subtasks: tuple[str, ...]
 
 
 class Replay:
@@ -117,6 +121,8 @@ class Replay:
             reason=self.reason,
             lost=self.lost,
             seed=self.source.seed,
+            policy_version=self.source.policy_version,
+            subtasks=tuple(self.source.subtasks),
         )
 
     @property

@@ -10,7 +10,7 @@ Every episode whose `save_episode` has returned opens with plain `LeRobotDataset
 import contextlib
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,8 @@ class DatasetWriter:
         self._features = dict(features)
         self._dataset: Any = None  # LeRobot's, in a stage; opened again after a failure
         self._patient, self._human_frames = patient, 0
+        self._held: tuple[dict, set[Path]] | None = None  # row and files of a finished episode that is not committed
+        self._last: set[Path] | None = None  # files of the episode that was committed last
         try:
             self._lock = self._open(resume)
         except OSError as error:
@@ -154,8 +156,11 @@ class DatasetWriter:
         """
         self._require_open()
         check_frame(frame, self._features)
+        if self._held is not None:
+            self._abandon()
         if self._dataset is None:
             self._start()
+        self._last = None
         if self._patient:
             stage.wait_for_encoder(self._dataset)
         try:
@@ -195,41 +200,83 @@ class DatasetWriter:
         Returns:
             Its episode_index.
         """
+        self.hold_back(info)
+        return self.bring_back()
+
+    def hold_back(self, info: EpisodeInfo) -> None:
+        """Finish the episode without making it part of the dataset; ``bring_back`` does, the next frame forgets it."""
         self._require_open()
         if not self.frames:
             raise SteadyhandError("the episode has no frame; add frames before saving it")
         row = sidecar_row(info, self.episodes, self._robot, self.task, self._human_frames)
+        with self._saving(row):
+            self._held = row, self._finish()
+        self._human_frames = 0
+
+    def bring_back(self) -> int:
+        """Make the episode that is held back part of the dataset; returns its episode_index."""
+        self._require_open()
+        if self._held is None:
+            raise SteadyhandError("no episode is held back; one that was discarded before the last start is gone")
+        row, files = self._held
+        with self._saving(row):
+            write_rows([*self._rows, row], self._stage / SIDECAR)
+            publish.remember(self.path, self._stage.parent / "before")
+            publish.publish(self._stage, files, self.path)
+            for file in self._published - publish.REWRITTEN - files:  # LeRobot looks back one episode only
+                (self._stage / file).unlink(missing_ok=True)
+        self._rows.append(row)
+        self._held, self._last, self._published = None, files, files
+        return row["episode_index"]
+
+    def take_back(self) -> None:
+        """Take the episode that was saved last out of the dataset and hold it back: see ``bring_back``."""
+        self._require_open()
+        if self._last is None:
+            raise SteadyhandError("no episode has been saved since the dataset was opened; nothing is taken back")
+        with self._saving(self._rows[-1]):
+            publish.revert(self._stage.parent / "before", self._last - publish.REWRITTEN, self.path)
+        self._held, self._last = (self._rows.pop(), self._last), None
+
+    def amend(self, **changes: object) -> None:
+        """Change columns of the sidecar for the episode that was finished last, held back or not."""
+        self._require_open()
+        if self._held is not None:
+            self._held[0].update(changes)
+        elif self._last is not None:
+            self._rows[-1].update(changes)
+            write_rows(self._rows, self._stage / SIDECAR)
+            publish.publish(self._stage, [SIDECAR], self.path)
+        else:
+            raise SteadyhandError("no episode has been finished since the dataset was opened; nothing is changed")
+
+    @contextlib.contextmanager
+    def _saving(self, row: Mapping) -> Iterator[None]:
+        """Leave the dataset as it was if the episode cannot be saved."""
         try:
-            self._save(row)
+            yield
         except OSError as error:
             self._abandon()
             raise SteadyhandError(
-                f"cannot save episode {row['episode_index']} in '{self.path}': {error.strerror or error}; "
+                f"cannot write episode {row['episode_index']} in '{self.path}': {error.strerror or error}; "
                 f"the {self.episodes} episodes before it are safe"
             ) from None
         except BaseException:
             self._abandon()
             raise
-        self._human_frames = 0
-        return row["episode_index"]
 
-    def _save(self, row: dict) -> None:
+    def _finish(self) -> set[Path]:
+        """Let LeRobot write the episode into the stage; returns its files."""
         count = self.frames
         stage.save(self._dataset)
-        write_rows([*self._rows, row], self._stage / SIDECAR)
-        rewritten = {SIDECAR, INFO, Path("meta/stats.json"), Path("meta/tasks.parquet")}
         files = {file.relative_to(self._stage) for file in self._stage.rglob("*.*") if file.is_file()}
-        new = files - (self._published - rewritten)
+        new = (files | {SIDECAR}) - (self._published - publish.REWRITTEN)
         for file in new:
             if file.suffix == ".mp4" and (images := stage.count_images(self._stage / file)) != count:
                 raise SteadyhandError(
                     f"video {file} holds {images} images for {count} frames; the episode is discarded"
                 )
-        publish.publish(self._stage, new, self.path)
-        self._rows.append(row)
-        for file in self._published - rewritten:  # LeRobot looks back one episode only
-            (self._stage / file).unlink(missing_ok=True)
-        self._published = new
+        return new
 
     def discard_episode(self) -> None:
         """Forget the frames of the unfinished episode."""
@@ -240,7 +287,7 @@ class DatasetWriter:
 
     def _abandon(self) -> None:
         """Leave a stage in an unknown state behind; the next frame opens a new one from what is committed."""
-        self._human_frames = 0
+        self._human_frames, self._held, self._last = 0, None, None
         if self._dataset is not None:
             stage.drop(self._dataset)
             self._dataset = None

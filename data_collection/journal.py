@@ -26,7 +26,8 @@ from steadyhand.data_collection import durable
 from steadyhand.errors import SteadyhandError, unknown
 
 LABELS = "labels.jsonl"
-LATER = {"success": (bool, type(None)), "discarded": (bool,), "task": (str,), "operator": (str,), "note": (str,)}
+LATER: dict[str, tuple[type, ...]] = {"success": (bool, type(None)), "discarded": (bool,)}
+LATER |= dict.fromkeys(("end_reason", "task", "operator", "note"), (str,))
 RESERVE = 1_000_000_000  # bytes of the disk that stay free
 WAITING = 256 << 20  # bytes that may wait for the writer: 4.9 s of two cameras of 640x480 at 30 Hz
 PIPE = 1 << 20  # bytes of the pipe to it: an image is then read at once, for an eighth of the processor time
@@ -129,6 +130,11 @@ class Journal:
             self.lost += 1
             return
         self._put("message", time.monotonic(), *channel, received, captured, data)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the writer."""
+        return self._waiting
 
     def check(self) -> None:
         """SteadyhandError if the running episode cannot be written any more; gathers `warnings`."""

@@ -1,7 +1,8 @@
 """Merging datasets into one, with few large files instead of one per episode.
 
 What only some of them have is added to the others: `segment` is demo, but in a dataset with interventions correction
-where `intervention` is true and policy elsewhere; `intervention` is true in the segments recovery and correction.
+where `intervention` is true and policy elsewhere; `intervention` is true in the segments recovery and correction;
+`subtask` is 0, `chunk_index` and `controller_status` are unknown, and `stamp` is LeRobot's `timestamp`.
 """
 
 import json
@@ -14,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steadyhand.data_collection.durable import new_folder
-from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, Segment, human_mask
+from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, UNKNOWN, Segment, human_mask
 from steadyhand.data_collection.reading import load_columns, read_tables
-from steadyhand.data_collection.schema import INFO, SCHEMA, differing, features, read_info, schema_text
+from steadyhand.data_collection.schema import INFO, SCHEMA, STAMP, differing, features, read_info, schema_text
 from steadyhand.data_collection.sidecar import SIDECAR, EpisodeInfo, read_rows, sidecar_row, write_rows
 from steadyhand.errors import SteadyhandError, one_line
 
@@ -30,7 +31,9 @@ _FILE_NUMBERS = [
 ]
 
 
-PADDED = {name: features(7)[name] for name in ("segment", "intervention")}
+_LABELS = ("segment", "intervention", "subtask", "chunk_index", "controller_status", STAMP)
+PADDED = {name: features(7)[name] for name in _LABELS}
+"""Columns that may be missing: those of version 1 of the schema lack the last four, those of others all."""
 
 
 def merge(paths: Sequence[Path | str], output: Path | str, done: Callable[[Path], object] = lambda _: None) -> Path:
@@ -137,8 +140,11 @@ def _pad(tables: Iterable[pa.Table], path: Path, added: dict[str, list[np.ndarra
             elif name == "segment" and helped:
                 intervention = table["intervention"].to_numpy()
                 values.append(np.where(intervention, Segment.CORRECTION, Segment.POLICY).astype(np.int8))
+            elif name == STAMP:
+                values.append(table["timestamp"].to_numpy().astype(np.float32))
             else:
-                values.append(np.zeros(len(table), PADDED[name]["dtype"]))  # 0 is Segment.DEMO
+                unknown = name in ("chunk_index", "controller_status")
+                values.append(np.full(len(table), UNKNOWN if unknown else 0, PADDED[name]["dtype"]))  # 0: Segment.DEMO
             table = table.append_column(name, pa.array(values[-1]))
         yield table
 

@@ -1,28 +1,29 @@
 """`steadyhand record`: records episodes from ROS 2 topics, as a LeRobot dataset, as a journal, or both at once.
 
-Keys and services only ask; the loop in the main thread decides, writes frames and saves.
+Keys, services, topics and files only request; the loop in the main thread decides, writes frames and saves.
 """
 
 import contextlib
-import queue
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from steadyhand import ros
-from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
+from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.journal import Journal
+from steadyhand.data_collection.live_quality import LiveQuality, Meter
+from steadyhand.data_collection.recorder import Outlet, Recorder
 from steadyhand.data_collection.ros_journal import CONTEXT, Tap
-from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, SETTLE, FrameSource
+from steadyhand.data_collection.ros_record import FPS, SEGMENTS, FrameSource
 from steadyhand.data_collection.ros_sink import Sink
+from steadyhand.data_collection.session import Phase, Request
+from steadyhand.data_collection.session_requests import FileRequests, KeyRequests, RosRequests, help_line, key_map
+from steadyhand.data_collection.sounds import Sounds
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topic
-from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import camera_names
 from steadyhand.sim.tasks import make_task, task_names
@@ -30,8 +31,6 @@ from steadyhand.sim.tasks.own import is_own
 from steadyhand.terminal import Keys
 
 WAIT = 10.0  # s for the robot's first messages
-KEYS = {"\n": "start", " ": "start", "s": "stop_success", "f": "stop_failure", "d": "discard"}
-Answer = tuple[bool, str]
 
 
 @dataclass
@@ -67,137 +66,14 @@ class RecordConfig:
     """Who demonstrates."""
     sim_time: bool = False
     """Take the time from /clock, as needed with `steadyhand twin --speed`."""
+    keys: str = ""
+    """Keys and what they ask for, beside the usual ones, e.g. "b=discard,pageup=start" for a foot pedal."""
+    requests: Path | None = None
+    """Named pipe (made if it is not there), device or file whose lines are requests, e.g. "mark grasped"."""
+    sound: str = "none"
+    """What the operator hears: none, bell (of the terminal) or speech."""
     resume: bool = False
     """Continue the dataset in the output folder. A journal is always continued."""
-
-
-class Session:
-    """One recording session: idle, or recording an episode."""
-
-    def __init__(self, source: FrameSource, sink: Sink, config: RecordConfig, follows: bool) -> None:
-        """Begin idle. ``follows``: every episode is stored with the instruction that the source has heard."""
-        self._follows = follows
-        self._source, self._sink, self._config = source, sink, config
-        self.recording = False
-        self.saved = 0
-        self._bar = tqdm(unit=" frames", disable=None)
-        self._describe()
-
-    def _describe(self) -> None:
-        state = "recording" if self.recording else "waiting for start"
-        dropped = f", {self._source.dropped} dropped" if self.recording and self._source.dropped else ""
-        self._bar.set_description(f"episode {self.saved + 1} of {self._config.episodes}: {state}{dropped}")
-
-    def say(self, text: str) -> None:
-        """One line above the progress bar."""
-        self._bar.write(text, file=sys.stderr)
-        sys.stderr.flush()
-
-    def ask(self, what: str) -> Answer:
-        """Do what a key or a service asks for."""
-        if what == "start":
-            return self._start()
-        if not self.recording:
-            return False, "no episode is being recorded; start one first"
-        if what == "discard":
-            return True, self._discard("discarded by the operator", by_human=True)
-        return self._stop(what == "stop_success")
-
-    def _start(self) -> Answer:
-        if self.recording:
-            return False, "an episode is being recorded already; stop or discard it first"
-        if self._follows and "{" in self._sink.task and not self._source.instruction:
-            return (
-                False,
-                "task/instruction is silent and the task asks for something else every time; say what, in --task",
-            )
-        self._sink.begin(self._source.begin())
-        self.recording = True
-        self._bar.reset()
-        self._describe()
-        return True, f"episode {self.saved + 1} of {self._config.episodes} started"
-
-    def advance(self) -> None:
-        """Write the frames that are complete."""
-        if not self.recording:
-            return
-        try:
-            for frame in self._source.frames():
-                if self._follows and self._source.instruction and not self._sink.frames:
-                    self._sink.task = self._source.instruction
-                self._sink.add_frame(frame)
-                self._bar.update()
-            for warning in (*self._sink.check(), *self._source.check()):
-                self.say(warning)
-        except SteadyhandError as error:
-            self.say(f"{self._discard('broken off')}: {error}")
-        self._describe()
-
-    def _stop(self, success: bool) -> Answer:
-        ended = self._source.end()
-        ros.sleep(SETTLE + DECISION_PERIOD)  # the last decision's messages are on their way
-        self.advance()
-        deadline = time.monotonic() + LATE
-        while self._source.waiting and self.recording and time.monotonic() < deadline:
-            time.sleep(0.01)
-            self.advance()
-        if not self.recording:
-            return False, "the episode was broken off"
-        if not self._sink.frames:
-            return False, self._discard(f"has no frame ({self._source.reason or 'nobody published target_pose'})")
-        frames, source = self._sink.frames, self._source
-        info = EpisodeInfo(
-            success=success,
-            end_reason="success" if success else "failure",
-            operator=self._config.operator,
-            seed=source.seed,
-            dropped_frames=source.dropped,
-        )
-        self.recording = False
-        try:
-            with ros.uninterrupted():
-                name, trouble = self._sink.save(info, ended)
-                self.saved += 1
-        except SteadyhandError as error:
-            return False, str(error)
-        finally:
-            self._describe()
-        lost = f", {source.dropped} dropped ({source.reason})" if source.dropped else ""
-        journal = f"; the journal does not have all of it: {trouble}" if trouble else ""
-        return True, f"{name} saved: {info.end_reason}, {frames} frames{lost}{journal}"
-
-    def _discard(self, why: str, by_human: bool = False) -> str:
-        frames = self._sink.frames
-        ended = self._source.end()
-        self.recording = False
-        self._sink.discard(why, ended, by_human)
-        self._describe()
-        return f"the episode of {frames} frames is {why}"
-
-    def close(self) -> None:
-        """End the progress bar."""
-        self._bar.close()
-
-
-class Requests:
-    """What the services were asked, waiting for the loop."""
-
-    def __init__(self, node: ros.Node) -> None:
-        """Offer the services."""
-        self._queue: queue.SimpleQueue = queue.SimpleQueue()
-        for name in ("start", "stop_success", "stop_failure", "discard"):
-            ros.answer_later(node, f"session/{name}", partial(self._put, name))
-
-    def _put(self, name: str, future: ros.Future) -> None:
-        self._queue.put((name, future))
-
-    def serve(self, session: Session) -> None:
-        """Pass everything on and answer."""
-        while not self._queue.empty():
-            name, future = self._queue.get()
-            answer = session.ask(name)
-            session.say(answer[1])
-            future.set_result(answer)
 
 
 def _wait_for_robot(source: FrameSource) -> dict[str, dict]:
@@ -215,16 +91,21 @@ def _wait_for_robot(source: FrameSource) -> dict[str, dict]:
         time.sleep(0.05)
 
 
-def _run(session: Session, requests: Requests, episodes: int) -> None:
+def _run(recorder: Recorder, requests: Sequence[FileRequests | RosRequests], meaning: dict[str, Request]) -> None:
+    """Until the episodes are complete, or somebody wants to quit."""
     with Keys() if sys.stdin.isatty() else contextlib.nullcontext() as keys:
-        if keys:
-            session.say("Enter: start    s: success    f: failure    d: discard    Ctrl-C: end")
-        while session.saved < episodes:
-            for key in keys.read() if keys else "":
-                if key in KEYS:
-                    session.say(session.ask(KEYS[key])[1])
-            requests.serve(session)
-            session.advance()
+        pressed = KeyRequests(keys, meaning) if keys else None
+        if pressed:
+            recorder.say(help_line(meaning))
+        while not recorder.complete:
+            if pressed:
+                for request, text in pressed.poll():
+                    recorder.session.ask(request, text)
+                recorder.typing = pressed.typing
+            for source in requests:
+                for complaint in source.serve(recorder.session):
+                    recorder.say(complaint)
+            recorder.advance()
             time.sleep(0.01)
 
 
@@ -248,24 +129,26 @@ def _check(config: RecordConfig) -> None:
 def main(config: RecordConfig) -> int:
     """Record until the episodes are complete, or Ctrl-C."""
     _check(config)
-    robot = load_robot(config.robot)
-    cameras = camera_names(config.cameras)
-
+    meaning, robot, cameras = key_map(config.keys), load_robot(config.robot), camera_names(config.cameras)
     with contextlib.ExitStack() as stack:
+        sounds = stack.enter_context(contextlib.closing(Sounds(config.sound)))
         journal = stack.enter_context(Journal(config.journal)) if config.journal else None
+        requests: list[FileRequests | RosRequests] = []
+        if config.requests:
+            requests.append(stack.enter_context(contextlib.closing(FileRequests(config.requests))))
 
-        def setup(node: ros.Node) -> tuple[FrameSource, Requests, Tap | None]:
+        def setup(node: ros.Node) -> tuple[FrameSource, Outlet, LiveQuality, Tap | None]:
             tap = _tap(node, journal, cameras, ros.given_topics(config.also)) if journal else None
-            arrays = given_arrays(config.arrays)
-            segment = SEGMENTS[config.segment]
-            source = FrameSource(tap or node, robot, cameras, config.environment, FPS, segment, arrays)
-            return source, Requests(node), tap
+            meter, outlet = Meter(tap or node), Outlet(node)
+            arrays, segment = given_arrays(config.arrays), SEGMENTS[config.segment]
+            source = FrameSource(meter, robot, cameras, config.environment, FPS, segment, arrays)
+            requests.append(RosRequests(node))
+            return source, outlet, LiveQuality(outlet.name, meter, _disk(config)), tap
 
-        session = None
+        recorder = None
         try:
-            source, requests, tap = stack.enter_context(
-                ros.running("recorder", config.namespace, setup, config.sim_time)
-            )
+            running = ros.running("recorder", config.namespace, setup, config.sim_time)
+            source, outlet, live, tap = stack.enter_context(running)
             columns = _wait_for_robot(source)
             known = config.task in task_names() or is_own(config.task)
             # a task of the twin is stored by its instruction, as everywhere
@@ -275,14 +158,21 @@ def main(config: RecordConfig) -> int:
                 described: dict[str, Any] = {"robot": robot.name, "task": task, "features": columns, "fps": FPS}
                 writer = stack.enter_context(DatasetWriter(config.output, **described, resume=config.resume))
             sink = Sink(task, writer, tap, _metadata(config, cameras, follows=known))
-            session = Session(source, sink, config, follows=known)
-            stack.callback(session.close)
-            session.say(f"ready to record into {_places(config)}")
-            _run(session, requests, config.episodes)
+            wanted: dict[str, Any] = {"episodes": config.episodes, "operator": config.operator, "follows": known}
+            recorder = Recorder(source, sink, outlet, live, sounds, **wanted)
+            stack.callback(recorder.close)
+            recorder.say(f"ready to record into {_places(config)}")
+            _run(recorder, requests, meaning)
         except KeyboardInterrupt:
-            return ros.interrupted(_what_is_left(session, config))
-    print(f"{session.saved} episodes recorded in {_places(config)}")
+            return ros.interrupted(_what_is_left(recorder, config))
+    print(f"{recorder.saved} episodes recorded in {_places(config)}")
     return 0
+
+
+def _disk(config: RecordConfig) -> Path:
+    """The nearest folder that is there already."""
+    place = (config.journal or config.output or Path()).absolute()
+    return next(folder for folder in (place, *place.parents) if folder.exists())
 
 
 def _tap(node: ros.Node, journal: Journal, cameras: list[str], also: dict[str, type]) -> Tap:
@@ -314,8 +204,10 @@ def _places(config: RecordConfig) -> str:
     return " and ".join(str(place) for place in (config.output, config.journal) if place)
 
 
-def _what_is_left(session: Session | None, config: RecordConfig) -> str:
-    if session is None:
+def _what_is_left(recorder: Recorder | None, config: RecordConfig) -> str:
+    if recorder is None:
         return "recording stopped before it began"
-    running = "the running episode is discarded, " if session.ask("discard")[0] else ""
-    return f"recording stopped; {running}{session.saved} episodes of this session are safe in {_places(config)}"
+    recording = recorder.session.phase is Phase.RECORDING
+    recorder.session.ask(Request.QUIT)
+    running = "the running episode is discarded, " if recording else ""
+    return f"recording stopped; {running}{recorder.saved} episodes of this session are safe in {_places(config)}"

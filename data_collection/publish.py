@@ -22,6 +22,7 @@ from steadyhand.data_collection.reading import read_table
 from steadyhand.data_collection.schema import FOLDER, INFO, read_info
 
 STAGE = Path(".recording")
+REWRITTEN = {FOLDER / "episodes.parquet", INFO, Path("meta/stats.json"), Path("meta/tasks.parquet")}  # by every episode
 _ORDER = ("videos", "data", "meta/episodes", "meta/tasks", "meta/stats", "meta/steadyhand", "meta/info")
 
 
@@ -38,6 +39,24 @@ def publish(stage: Path, files: Iterable[Path], dataset: Path) -> None:
         sync(copy)
         os.replace(copy, target)
         sync(target.parent)
+
+
+def remember(dataset: Path, folder: Path) -> None:
+    """Keep what the next episode is going to rewrite in an empty or new folder, for ``revert``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for file in REWRITTEN:
+        if (dataset / file).exists():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(dataset / file, folder / file)
+
+
+def revert(folder: Path, files: Iterable[Path], dataset: Path) -> None:
+    """Take the last episode out again: first the commit, then what was rewritten, then its own files."""
+    publish(folder, [INFO], dataset)
+    kept = {file for file in REWRITTEN if (folder / file).exists()}
+    publish(folder, kept - {INFO}, dataset)
+    for file in {*files, *REWRITTEN} - kept:
+        (dataset / file).unlink(missing_ok=True)
 
 
 def _rank(file: Path) -> int:

@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message
 from rosbags.typesys import Stores, get_typestore
 
 from steadyhand import ros
-from steadyhand.data_collection.journal import Channel, Journal
+from steadyhand.data_collection.journal import Channel, Journal, relabel
 from steadyhand.data_collection.journal_reading import Received
 from steadyhand.errors import SteadyhandError, one_line
 
@@ -18,7 +18,7 @@ BEFORE = 0.5
 """s before the start of an episode that belong to its journal: the first decision's state is in there."""
 CONTEXT = (
     "current_twist", "external_torques", "target_joint", "target_wrench", "target_stiffness", "target_path",
-    "task/truth", "task/success",
+    "task/truth", "task/success", "session/phase",
 )  # fmt: skip
 """Topics that no frame needs but whoever wants to know what happened."""
 
@@ -106,6 +106,20 @@ class Tap:
         with self._lock:
             self._open = False
         self._journal.end(**label)
+
+    def relabel(self, episode: str, **changes: object) -> None:
+        """Decide something about an episode afterwards."""
+        try:
+            relabel(self._journal.folder, episode, **changes)
+        except OSError as error:
+            raise SteadyhandError(
+                f"cannot write the journal '{self._journal.folder}': {error.strerror}; nothing is changed"
+            ) from None
+
+    @property
+    def backlog(self) -> tuple[int, int]:
+        """Bytes that wait for the disk, messages of the newest episode that are lost."""
+        return self._journal.backlog, self._journal.lost
 
 
 def _header_stamp(data: bytes) -> int:

@@ -1,5 +1,6 @@
 """From ROS 2 messages to frames of a dataset: every decision with the state before it."""
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from steadyhand import ros, ros_messages
-from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.schema import STAMP, features
-from steadyhand.errors import SteadyhandError
+from steadyhand.data_collection.labels import MODES, UNKNOWN, Segment, frame_labels
+from steadyhand.data_collection.schema import features
+from steadyhand.errors import SteadyhandError, one_line
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column, image_topic
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
@@ -65,12 +66,19 @@ class FrameSource:
         self.seed: int | None = None
         self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
         self.dropped, self.reason = 0, ""
+        self._modes: deque[tuple[float, int]] = deque(maxlen=256)  # since when the controller does what
+        self._chunk_indices: dict[int, int] = {}  # by stamp of the decision, ns
+        self._version = ""
+        self._marks: list[tuple[float, str]] = []  # when a sub-task was done, and its name
         self._frames: Frames | None = None  # until the robot has said what its base frame is called
         self._log = node.get_logger()
         ros.subscription(node, "target_pose", self._on_target, patient=True)
         ros.subscription(node, ros.GRIPPER_COMMAND, self._on_gripper, patient=True)
         ros.subscription(node, "controller_status", self._on_status, patient=True)
         ros.subscription(node, "task/instruction", self._on_instruction)
+        ros.subscription(node, "session/event", self._on_event)
+        ros.subscription(node, "policy/decision", self._on_decision)
+        ros.subscription(node, "policy/version", self._on_version)
 
     def _on_target(self, message: ros.PoseStamped) -> None:
         stamp = ros_messages.get_stamp(message)
@@ -88,11 +96,43 @@ class FrameSource:
             self._gripper.append((ros.now(), message.data[0]))
 
     def _on_status(self, message: ros.DiagnosticArray) -> None:
-        seed = ros_messages.diagnostics_values(message).get("seed")  # a real arm has none
+        values = ros_messages.diagnostics_values(message)
+        seed = values.get("seed")  # a real arm has none
         self.seed = int(seed) if seed is not None else None
+        mode = MODES.index(values["message"]) if values["message"] in MODES else UNKNOWN
+        self._modes.append((ros_messages.get_stamp(message), mode))
+
+    def _on_decision(self, message: ros.JointState) -> None:
+        stamp = ros_messages.get_stamp(message)
+        if stamp >= self._begun and list(message.name) == ["chunk_index"]:
+            self._chunk_indices[round(stamp * 1e9)] = int(message.position[0])
+
+    def _on_version(self, message: ros.String) -> None:
+        self._version = message.data
+
+    @property
+    def policy_version(self) -> str:
+        """Of the policy that decided in this episode; "" if none did."""
+        return self._version if self._chunk_indices else ""
 
     def _on_instruction(self, message: ros.String) -> None:
         self.instruction = message.data
+
+    def _on_event(self, message: ros.String) -> None:
+        try:
+            event = json.loads(message.data)
+            stamp, name = 1e-9 * event["stamp"], str(event["text"])
+            marked = event["request"] == "mark"
+        except (ValueError, TypeError, KeyError) as error:
+            self._log.warning(f"session/event is not understood: {one_line(error)}", throttle_duration_sec=1.0)
+            return
+        if marked and stamp >= self._begun:
+            self._marks.append((stamp, name))
+
+    @property
+    def subtasks(self) -> list[str]:
+        """Names of the sub-tasks that were done in this episode, in their order."""
+        return [name for _, name in self._marks]
 
     def columns(self) -> dict[str, dict]:
         """Features of the dataset, from what the topics carry.
@@ -111,11 +151,13 @@ class FrameSource:
             array_column(topic): ros_messages.array_values(self._buffer.message(topic, ros.now()))[0]
             for topic in self._arrays
         }
-        return features(len(self._robot.joints), names, sizes, arrays, stamps=True)
+        return features(len(self._robot.joints), names, sizes, arrays)
 
     def begin(self) -> float:
         """Start an episode: decisions from now on count; returns the time."""
         self._decisions.clear()
+        self._marks.clear()
+        self._chunk_indices.clear()
         self._first: float | None = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
@@ -187,14 +229,18 @@ class FrameSource:
         applied = self._buffer.reference(decision.stamp + self._period)  # where the decision had led
         for name, (position, quaternion) in (("action", decision.pose), ("action_applied", applied)):
             frame[name] = np.concatenate([position, rot6d_from_quat(quaternion), gripper]).astype(np.float32)
-        frame["segment"] = np.array([self._segment], np.int8)
-        frame["intervention"] = np.array([False])
-        frame[STAMP] = np.array([decision.stamp - (self._first or 0.0)], np.float32)
-        return frame
+        stamp = decision.stamp - (self._first or 0.0)
+        done = sum(stamp <= decision.stamp for stamp, _ in self._marks)
+        place = self._chunk_indices.get(round(decision.stamp * 1e9), UNKNOWN)
+        return frame | frame_labels(self._segment, done, place, [self._mode(decision.stamp)], stamp)
+
+    def _mode(self, stamp: float) -> int:
+        """What the controller was doing: the newest word of it."""
+        return next((mode for own, mode in reversed(tuple(self._modes)) if own <= stamp), UNKNOWN)
 
     def _gripper_at(self, arrived: float, measured: float) -> float:
         """The opening asked for together with a pose; the measured one while nobody has asked."""
-        for own, value in reversed(self._gripper):
+        for own, value in reversed(tuple(self._gripper)):
             if own <= arrived + _GRIPPER_SLACK:
                 return value
         return float(measured)

@@ -27,12 +27,12 @@ class Sink:
             metadata: What the journal keeps of every episode (JSON types).
         """
         self.task, self._writer, self._tap, self._metadata = task, writer, tap, dict(metadata)
-        self._source = ""
+        self._source = self._note = ""
         self.frames, self._delays = 0, Delays()
 
     def begin(self, begun: float) -> None:
         """Begin an episode at a time, s."""
-        self.frames, self._delays = 0, Delays()
+        self.frames, self._note, self._delays = 0, "", Delays()
         if self._tap is not None:
             stamp = round(begun * 1e9)
             name = self._tap.begin(**self._metadata, task=self.task, begun=stamp)
@@ -51,6 +51,11 @@ class Sink:
         """Warnings since the last call; SteadyhandError if the episode cannot be kept any more."""
         return self._tap.check() if self._tap is not None else []
 
+    @property
+    def backlog(self) -> tuple[int, int]:
+        """Bytes that wait for the journal's disk, messages of this episode that it has lost."""
+        return self._tap.backlog if self._tap is not None else (0, 0)
+
     def save(self, info: EpisodeInfo, ended: float) -> tuple[str, str]:
         """Finish the episode, ended at a time (s), durably.
 
@@ -58,33 +63,87 @@ class Sink:
             What it is called; and what went wrong with the journal while the dataset has the episode, "" if nothing.
         """
         trouble = ""
-        if self._tap is not None:
-            try:
-                self._tap.end(
-                    success=info.success,
-                    end_reason=info.end_reason,
-                    task=self.task,
-                    operator=info.operator,
-                    seed=info.seed,
-                    dropped_frames=info.dropped_frames,
-                    ended=round(ended * 1e9),
-                    add_frame_ms=self._delays.summary().get("frame"),
-                )
-            except SteadyhandError as error:
-                if self._writer is None:
-                    raise
-                trouble = str(error)
+        try:
+            self._end_journal(info, ended, discarded=False)
+        except SteadyhandError as error:
+            if self._writer is None:
+                raise
+            trouble = str(error)
         if self._writer is None:
-            return self._source.partition("@")[0], ""
-        return f"episode {self._writer.save_episode(replace(info, source=self._source))}", trouble
+            return self._name, ""
+        return f"episode {self._writer.save_episode(self._described(info))}", trouble
 
-    def discard(self, why: str, ended: float, by_human: bool) -> None:
-        """Forget the episode; the journal keeps it, as discarded only if a human has decided that."""
+    def discard(self, info: EpisodeInfo, ended: float) -> None:
+        """Finish the episode, and leave it out: a human has decided that, and may bring it back until the next one."""
+        with contextlib.suppress(SteadyhandError):  # what could not be written cannot be brought back, that is all
+            self._end_journal(info, ended, discarded=True)
+        if self._writer is not None and self.frames:
+            with contextlib.suppress(SteadyhandError):
+                self._writer.hold_back(self._described(info))
+
+    def abandon(self, why: str, ended: float) -> None:
+        """Forget the episode in the dataset; the journal keeps it, not as discarded: no human has decided that."""
         if self._writer is not None:
             self._writer.discard_episode()
-        if self._tap is not None:
-            with contextlib.suppress(SteadyhandError):  # it could not be written: that is why, and has been said
-                self._tap.end(
-                    success=None, end_reason=why, task=self.task, discarded=by_human, ended=round(ended * 1e9)
-                )
+        with contextlib.suppress(SteadyhandError):  # it could not be written: that is why, and has been said
+            self._end_journal(EpisodeInfo(None, why), ended, discarded=False)
         self.frames = 0
+
+    def take_back(self) -> None:
+        """Leave out the episode that was saved last."""
+        self._relabel(discarded=True)
+        if self._writer is not None:
+            try:
+                self._writer.take_back()
+            except SteadyhandError:
+                self._relabel(discarded=False)
+                raise
+
+    def bring_back(self) -> str:
+        """Keep the episode that was discarded last; returns what it is called."""
+        if not self.frames:
+            raise SteadyhandError("the discarded episode has no frame; there is nothing to keep")
+        name = f"episode {self._writer.bring_back()}" if self._writer is not None else self._name
+        self._relabel(discarded=False)
+        return name
+
+    def amend(self, success: bool, end_reason: str) -> None:
+        """Judge the last episode anew."""
+        if self._writer is not None:
+            self._writer.amend(success=success, end_reason=end_reason)
+        self._relabel(success=success, end_reason=end_reason)
+
+    def note(self, text: str, running: bool) -> None:
+        """Add a remark about the running episode, or the last one."""
+        self._note = "; ".join(filter(None, (self._note, text)))
+        if not running:
+            if self._writer is not None:
+                self._writer.amend(note=self._note)
+            self._relabel(note=self._note)
+
+    @property
+    def _name(self) -> str:
+        """Of the episode in the journal."""
+        return self._source.partition("@")[0]
+
+    def _described(self, info: EpisodeInfo) -> EpisodeInfo:
+        return replace(info, source=self._source, note=self._note)
+
+    def _relabel(self, **changes: object) -> None:
+        if self._tap is not None:
+            self._tap.relabel(self._name, **changes)
+
+    def _end_journal(self, info: EpisodeInfo, ended: float, discarded: bool) -> None:
+        if self._tap is not None:
+            self._tap.end(
+                success=info.success,
+                end_reason=info.end_reason,
+                task=self.task,
+                operator=info.operator,
+                seed=info.seed,
+                dropped_frames=info.dropped_frames,
+                note=self._note,
+                discarded=discarded,
+                ended=round(ended * 1e9),
+                add_frame_ms=self._delays.summary().get("frame"),
+            )

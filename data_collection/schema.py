@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from steadyhand.data_collection.labels import Segment, segment_names
+from steadyhand.data_collection.labels import MODES, Segment, segment_names
 from steadyhand.errors import SteadyhandError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: subtask, chunk_index, controller_status, stamp
 FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
 INFO = Path("meta/info.json")
 SCHEMA = FOLDER / "schema.json"
@@ -31,7 +31,6 @@ def features(
     environment_names: Sequence[str] = (),
     cameras: Mapping[str, tuple[int, int]] | None = None,
     arrays: Mapping[str, Sequence[str]] | None = None,
-    stamps: bool = False,
 ) -> dict[str, dict]:
     """Build the LeRobot features of a robot and task.
 
@@ -40,7 +39,6 @@ def features(
         environment_names: One name per value of `observation.environment_state`; none leaves the column out.
         cameras: Camera name -> (height, width) in pixels, both even (H.264 halves the colour resolution).
         arrays: Further column -> one name per value, e.g. of a force sensor or of a tactile one.
-        stamps: Also when every decision was taken, s since the first one of the episode.
 
     Returns:
         Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
@@ -73,8 +71,10 @@ def features(
     columns["action"] = columns["action_applied"] = _floats(action)
     columns["segment"] = {"dtype": "int8", "shape": (1,), "names": ["segment"]}
     columns["intervention"] = {"dtype": "bool", "shape": (1,), "names": ["intervention"]}
-    if stamps:
-        columns[STAMP] = {"dtype": "float32", "shape": (1,), "names": [STAMP]}
+    for name in ("subtask", "chunk_index"):
+        columns[name] = {"dtype": "int16", "shape": (1,), "names": [name]}
+    columns["controller_status"] = {"dtype": "int8", "shape": (len(arms),), "names": [f"{arm}mode" for arm in arms]}
+    columns[STAMP] = {"dtype": "float32", "shape": (1,), "names": [STAMP]}
     return columns
 
 
@@ -155,6 +155,7 @@ def schema_text(robot: str) -> str:
         "version": SCHEMA_VERSION,
         "robot": robot,
         "segments": segment_names(),
+        "controller_modes": list(MODES),
         "action": ACTION_CONVENTION,
     }
     return json.dumps(content, indent=2) + "\n"

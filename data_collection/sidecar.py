@@ -25,6 +25,8 @@ ROW = pa.schema(
         "dropped_frames": pa.int64(),
         "human_frames": pa.int64(),
         "source": pa.string(),
+        "note": pa.string(),
+        "subtasks": pa.string(),
     }
 )
 
@@ -42,6 +44,8 @@ class EpisodeInfo:
         rules: The session's rules by name, e.g. {"end_after_intervention": True}.
         dropped_frames: Frames the recorder missed.
         source: Episode of a journal that it was converted from; empty if there is none.
+        note: What the operator remarked.
+        subtasks: Names that the operator gave to the sub-tasks when they were done; "" where none was given.
     """
 
     success: bool | None
@@ -52,19 +56,24 @@ class EpisodeInfo:
     rules: dict = field(default_factory=dict)
     dropped_frames: int = 0
     source: str = ""
+    note: str = ""
+    subtasks: tuple[str, ...] = ()
 
 
 def load_sidecar(path: Path | str) -> list[dict]:
-    """Return one dict per finished episode, in order; `rules` is a dict again.
+    """Return one dict per finished episode, in order; `rules` is a dict again, `subtasks` a list.
 
     The sidecar is published before the episode counts as finished, so a killed recorder may leave one row too
     many: it is left out here.
     """
-    return [{**row, "rules": json.loads(row["rules"])} for row in read_rows(path)]
+    return [
+        {**row, "rules": json.loads(row["rules"]), "subtasks": json.loads(row["subtasks"] or "[]")}
+        for row in read_rows(path)
+    ]
 
 
 def read_rows(path: Path | str) -> list[dict]:
-    """Return the sidecar's rows as stored (`rules` is JSON text), checked against the dataset."""
+    """Return the sidecar's rows as stored (`rules` and `subtasks` are JSON text), checked against the dataset."""
     total = int(read_info(path)["total_episodes"])
     file = Path(path) / SIDECAR
     try:
@@ -99,4 +108,6 @@ def sidecar_row(info: EpisodeInfo, episode_index: int, robot: str, task: str, hu
         "dropped_frames": info.dropped_frames,
         "human_frames": human_frames,
         "source": info.source,
+        "note": info.note,
+        "subtasks": json.dumps(info.subtasks),
     }

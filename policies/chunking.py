@@ -28,6 +28,7 @@ class _Row:
     noise: np.random.Generator
     history: deque[Observation]
     queue: deque[np.ndarray] = field(default_factory=deque)
+    executed: int = 0  # actions of the newest chunk
 
 
 class ChunkRunner:
@@ -59,7 +60,13 @@ class ChunkRunner:
             history = self._rows[row].history
             history.extend([frame] * (1 if history else self._model.n_obs_steps))
         self._refill([self._rows[row] for row in rows if not self._rows[row].queue])
+        for row in rows:
+            self._rows[row].executed += 1
         return np.stack([self._rows[row].queue.popleft() for row in rows])
+
+    def chunk_index(self, rows: Sequence[int]) -> list[int]:
+        """Place of each row's last action in its chunk, from 0; -1 before the first."""
+        return [self._rows[row].executed - 1 for row in rows]
 
     def _refill(self, rows: list[_Row]) -> None:
         """One forward pass for all rows whose queue is empty."""
@@ -73,3 +80,4 @@ class ChunkRunner:
         chunks = self._model.predict(stacked, noise)
         for row, chunk in zip(rows, chunks, strict=True):
             row.queue.extend(chunk[: self._model.n_action_steps])
+            row.executed = 0

@@ -16,6 +16,7 @@ from steadyhand.policies.policy import Policy, load_policy
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec, load_robot
+from steadyhand.sim.rollout import Chunked
 from steadyhand.sim.rotations import quat_from_rot6d
 
 DIAGNOSTICS_PERIOD = 1.0  # s
@@ -53,6 +54,9 @@ class PolicyNode:
         self._buffer = StateBuffer(node, robot.joints, environment=environment, cameras=cameras)
         self._target = ros.publisher(node, "target_pose")
         self._gripper_command = ros.publisher(node, ros.GRIPPER_COMMAND)
+        self._decision = ros.publisher(node, "policy/decision")
+        self._version = ros.publisher(node, "policy/version")
+        self._version.publish(ros.String(data=policy.version))
         self._diagnostics = ros.publisher(node, "/diagnostics")
         node.create_timer(DIAGNOSTICS_PERIOD, self._on_diagnostics)
         ros.service(node, "policy/enable", self._on_enable)
@@ -122,6 +126,8 @@ class PolicyNode:
         frame = self._buffer.frame_prefix(self._frame) + self._frame
         pose = ros_messages.pose(action[:3], quat_from_rot6d(action[3:9]), stamp, frame)
         self._target.publish(pose)
+        place = self._policy.chunk_index([0])[0] if isinstance(self._policy, Chunked) else -1
+        self._decision.publish(ros_messages.joints(["chunk_index"], [place], stamp))
         self.decisions += 1
 
 

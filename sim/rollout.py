@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Decision:
 
     action: np.ndarray  # (10,) for every arm
     segment: int
+    chunk_index: int = -1  # of the action in the chunk it belongs to; -1: it was decided alone
 
 
 class Driver(Protocol):
@@ -55,6 +56,14 @@ class ScriptedDriver:
         ]
 
 
+@runtime_checkable
+class Chunked(Protocol):
+    """A policy that decides several actions at once."""
+
+    def chunk_index(self, rows: Sequence[int]) -> list[int]:
+        """Place of each row's last action in its chunk, from 0."""
+
+
 class PolicyDriver:
     """A policy decides alone."""
 
@@ -77,7 +86,8 @@ class PolicyDriver:
                 f"policy '{self.name}' gave actions of shape {actions.shape} for {len(rows)} episodes; "
                 f"allowed: ({len(rows)}, {size}), x y z, rot6d, gripper of every arm"
             )
-        return [Decision(action, self._segment) for action in actions]
+        places = self._policy.chunk_index(rows) if isinstance(self._policy, Chunked) else [-1] * len(rows)
+        return [Decision(action, self._segment, place) for action, place in zip(actions, places, strict=True)]
 
 
 @dataclass
@@ -95,6 +105,7 @@ class EpisodeLog:
     frames: list[Frame] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     applied: list[np.ndarray] = field(default_factory=list)  # (10,) an arm: tracked at the period's end
+    done: list[int] = field(default_factory=list)  # sub-tasks that had been completed at each decision
     scenes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # qpos, mocap at each decision
     counters: dict[str, int] = field(default_factory=dict)  # of the controllers, at the end
 
@@ -175,6 +186,7 @@ class Rollout:
             log = active[row][1]
             log.frames.append(frame)
             log.decisions.append(decision)
+            log.done.append(int((episodes[row].progress >= 1.0).sum()))
             log.scenes.append((episodes[row].twin.qpos, episodes[row].twin.mocap))
             episodes[row].request(decision.action)
         batch.step(episodes[rows[0]].ticks, rows)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from steadyhand.data_collection.session import SERVICES as SESSION_SERVICES
 from steadyhand.errors import SteadyhandError, one_line, unknown
 from steadyhand.paths import config_dir
 from steadyhand.ros_time import Pace as Pace
@@ -63,6 +64,8 @@ QUEUE, QUEUE_IMAGES = 1000, 60
 """Messages that wait for a recorder: a second of 1 kHz, two of a camera's 30 Hz (55 MB of 640x480)."""
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """States: who joins late gets the present one."""
+EVENT = QoSProfile(depth=32, reliability=ReliabilityPolicy.RELIABLE)
+"""What happens: every one counts."""
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 """Both as the ROS libraries that listen to them have it."""
@@ -90,6 +93,9 @@ TOPICS = {
         # what a hand asks for, for a program that passes it on
         Topic("hand/target_pose", PoseStamped, TARGET),
         Topic("hand/gripper", Float64MultiArray, TARGET),
+        # who decided: the policy's version, and for every decision its place in a chunk, as a named number
+        Topic("policy/version", String, STATUS),
+        Topic("policy/decision", JointState, EVENT),
         # what the robot says; reference_pose is what the controller really follows after all its limits
         Topic("joint_states", JointState, SENSOR),
         Topic("current_pose", PoseStamped, SENSOR),
@@ -106,6 +112,10 @@ TOPICS = {
         Topic("task/success", Bool, STATUS),
         Topic("task/instruction", String, STATUS),  # of the running episode, in words
         Topic("/clock", Clock, CLOCK),
+        # of the recorder: what is asked of it in words, where it is, and what it has done (JSON with a stamp)
+        Topic("session/request", String, EVENT),
+        Topic("session/phase", String, STATUS),
+        Topic("session/event", String, EVENT),
         # for viewers; relative, so that two arms with the same links do not mix
         Topic("robot_description", String, STATUS),
         Topic("tf", TFMessage, TF),
@@ -117,10 +127,7 @@ SERVICES = {
     "reset": Trigger,
     "pause": SetBool,
     "policy/enable": SetBool,
-    "session/start": Trigger,
-    "session/stop_success": Trigger,
-    "session/stop_failure": Trigger,
-    "session/discard": Trigger,
+    **dict.fromkeys(SESSION_SERVICES, Trigger),
 }
 CAMERA_TOPICS = {"image_raw": Image, "compressed": CompressedImage, "camera_info": CameraInfo}
 
@@ -129,10 +136,15 @@ def topic(name: str) -> Topic:
     """Row of the table for a name; ``<camera>/image_raw``, ``/compressed`` and ``/camera_info`` are rows too."""
     if name in TOPICS:
         return TOPICS[name]
-    _, _, kind = name.rpartition("/")
-    if kind in CAMERA_TOPICS and name != kind:
-        return Topic(name, CAMERA_TOPICS[kind], IMAGE)
+    if is_camera_topic(name):
+        return Topic(name, CAMERA_TOPICS[name.rpartition("/")[2]], IMAGE)
     raise unknown("topic", name, [*TOPICS, *(f"<camera>/{kind}" for kind in CAMERA_TOPICS)])
+
+
+def is_camera_topic(name: str) -> bool:
+    """Whether the name is one of a camera's topics, such as ``front/image_raw``."""
+    camera, _, kind = name.rpartition("/")
+    return bool(camera) and kind in CAMERA_TOPICS
 
 
 def publisher(node: Node, name: str) -> Any:

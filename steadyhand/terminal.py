@@ -28,10 +28,14 @@ class Keys:
 
     def read(self) -> str:
         """All keys since the last call, in lower case."""
+        return self.raw().lower()
+
+    def raw(self) -> str:
+        """All keys since the last call, as they came."""
         keys = ""
         while select.select([self._fd], [], [], 0.0)[0]:
             data = os.read(self._fd, 1024)
             if not data:
                 raise SteadyhandError("the terminal has gone, no keys can be read any more")
             keys += data.decode(errors="ignore")
-        return keys.lower()
+        return keys

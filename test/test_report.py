@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, features
-from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.labels import Segment, frame_labels
 from steadyhand.errors import SteadyhandError
 from steadyhand.report import write_report
 from steadyhand.sim.statistics import PairedGain, Rate
@@ -55,8 +55,7 @@ def record(path: Path, episodes: list[list[Segment]], first_seed: int) -> None:
                         "observation.environment_state": random.random(6, dtype=np.float32),
                         "action": random.random(10, dtype=np.float32),
                         "action_applied": random.random(10, dtype=np.float32),
-                        "segment": np.array([segment], np.int8),
-                        "intervention": np.array([segment >= Segment.RECOVERY]),
+                        **frame_labels(segment),
                     }
                 )
             writer.save_episode(EpisodeInfo(True, "success", seed=first_seed + number))

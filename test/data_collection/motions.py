@@ -8,7 +8,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from recording import open_writer
 
 from steadyhand.data_collection.dataset import EpisodeInfo, features
-from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, Segment
+from steadyhand.data_collection.labels import Segment, frame_labels
 
 EPISODES, LENGTH = 8, 40
 PLAIN = features(7)
@@ -50,8 +50,7 @@ def _frame(columns: dict, tool: np.ndarray, action: np.ndarray, i: int, segment:
         "observation.reference": pose,
         "action": requested,
         "action_applied": requested,
-        "segment": np.array([segment], np.int8),
-        "intervention": np.array([segment in INTERVENTION_SEGMENTS]),
+        **frame_labels(segment),
     }
     if "observation.images.front" in columns:
         frame["observation.images.front"] = np.full((32, 32, 3), i, np.uint8)

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, features
-from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.labels import MODES, Segment, frame_labels
 
 ENVIRONMENT = ["peg x", "peg y"]
 PLAIN = features(7, ENVIRONMENT)
@@ -35,9 +35,7 @@ def frame(columns: dict, episode: int, i: int) -> dict[str, np.ndarray]:
         if column["dtype"] == "video":
             values[name] = np.full(column["shape"], 20 * i % 256, np.uint8)
     segment = (episode + i) % len(Segment)
-    values["segment"] = np.array([segment], np.int8)
-    values["intervention"] = np.array([segment > Segment.POLICY])
-    return values
+    return values | frame_labels(segment, i // 3, i % 4, [i % len(MODES)])
 
 
 def record(writer: DatasetWriter, columns: dict, episodes: int) -> None:

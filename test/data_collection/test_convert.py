@@ -33,7 +33,7 @@ from steadyhand.data_collection.repair import main as repair
 from steadyhand.data_collection.ros_journal import type_name
 from steadyhand.data_collection.schema import INFO, read_info
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros import GRIPPER_COMMAND
+from steadyhand.ros import GRIPPER_COMMAND, String
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.rotations import rot6d_from_quat
 
@@ -163,6 +163,48 @@ def test_every_episode_is_there_or_named(converted):
     assert "bytes is lost" in next(line for line in text.splitlines() if line.startswith("episode_000005: episode 2"))
     assert "4 episodes added" in text
     assert "2 left out" in text
+
+
+def labelled(by_policy: bool) -> Iterator[tuple]:
+    """As `said`, with what the labels of the frames are made of."""
+    hold = ros_messages.diagnostics("controller", 1, "hold", {}, START)
+    yield "controller_status", hold, START, START + 0.001
+    yield "policy/version", String(data="flow 12ab"), START, START + 0.001
+    for topic, message, captured, received in said(10):
+        yield topic, message, captured, received
+        if topic == "target_pose":
+            number = round((captured - START) * 10 - 1.13)  # of the decision
+            if by_policy and number != 8:
+                yield (
+                    "policy/decision",
+                    ros_messages.joints(["chunk_index"], [number % 4], captured),
+                    captured,
+                    received,
+                )
+            if number in (3, 6):
+                mode = {3: "track", 6: "made up"}[number]
+                status = ros_messages.diagnostics("controller", 0, mode, {}, captured + 0.02)
+                yield "controller_status", status, captured + 0.02, received + 0.02
+                event = {"stamp": nanoseconds(captured + 0.03), "request": "mark", "text": f"part {number}"}
+                yield "session/event", String(data=json.dumps(event)), received + 0.04, received + 0.04
+            elif number == 7:
+                yield "session/event", String(data="nonsense"), received, received
+
+
+def test_labels_of_frames(tmp_path):
+    with Journal(tmp_path / "journal", reserve=0) as journal:
+        for by_policy in (True, False):
+            messages = sorted(labelled(by_policy), key=lambda message: message[3])
+            record(journal, messages, GOOD | {"note": "odd"}, segment="policy")
+    main(ConvertConfig(tmp_path / "journal", tmp_path / "dataset"))
+    columns = load_columns([tmp_path / "dataset"], ["subtask", "chunk_index", "controller_status", "segment"]).columns
+    assert list(columns["subtask"]) == 2 * [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert list(columns["chunk_index"]) == [0, 1, 2, 3, 0, 1, 2, 3, -1, 1] + 10 * [-1]
+    assert list(columns["controller_status"]) == 2 * ([1] * 4 + [0] * 3 + [-1] * 3)
+    assert set(columns["segment"]) == {1}
+    rows = load_sidecar(tmp_path / "dataset")
+    assert [row["policy_version"] for row in rows] == ["flow 12ab", ""]
+    assert [(row["note"], row["subtasks"]) for row in rows] == 2 * [("odd", ["part 3", "part 6"])]
 
 
 def test_again_adds_nothing(journal, converted, capsys):

@@ -10,7 +10,7 @@ import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from recording import ENVIRONMENT, FILMED, PLAIN, frame, length, open_writer, record
 
-from steadyhand.data_collection import publish
+from steadyhand.data_collection import publish, schema_page
 from steadyhand.data_collection.dataset import (
     EpisodeInfo,
     describe,
@@ -20,6 +20,7 @@ from steadyhand.data_collection.dataset import (
     merge,
 )
 from steadyhand.data_collection.labels import human_mask, segment_names
+from steadyhand.data_collection.sidecar import ROW
 from steadyhand.errors import SteadyhandError
 
 HERE = Path(__file__).parent
@@ -92,7 +93,7 @@ def test_metadata(tmp_path):
         record(writer, PLAIN, 2)
     schema = json.loads((tmp_path / "data/meta/steadyhand/schema.json").read_text())
     assert schema["segments"] == segment_names()
-    assert (schema["robot"], schema["version"]) == ("fr3", 1)
+    assert (schema["robot"], schema["version"]) == ("fr3", 2)
     assert "base frame" in schema["action"]
     assert load_sidecar(tmp_path / "data")[0]["rules"] == {"rewind": True}
     stored = plain(tmp_path / "data").features
@@ -116,6 +117,9 @@ def test_shapes_of_columns():
         "action_applied": (10,),
         "segment": (1,),
         "intervention": (1,),
+        "subtask": (1,),
+        "chunk_index": (1,),
+        "controller_status": (1,),
     }
     assert "observation.environment_state" not in features(6)
     with pytest.raises(SteadyhandError, match="481x640"):
@@ -359,3 +363,22 @@ def test_reading_what_is_no_dataset(tmp_path):
     for read in (lambda: load_columns([data], ["action"]), lambda: open_writer(data, resume=True)):
         with pytest.raises(SteadyhandError, match="restore it from a copy"):
             read()
+
+
+def test_the_page_of_the_schema_is_up_to_date():
+    assert set(schema_page.COLUMNS) == set(features(7, ["x"], {"<camera>": (2, 2)}))
+    assert list(schema_page.EPISODE) == ROW.names
+    made = (Path(__file__).parents[2] / "docs" / "schema.md").read_text() == schema_page.page()
+    assert made, "python -m steadyhand.data_collection.schema_page > docs/schema.md"
+
+
+def test_a_dataset_of_an_older_schema_is_read_but_not_continued(tmp_path):
+    old = {
+        name: column for name, column in PLAIN.items() if name not in ("subtask", "chunk_index", "controller_status")
+    }
+    with open_writer(tmp_path / "data", old) as writer:
+        writer.add_frame({name: value for name, value in frame(PLAIN, 0, 0).items() if name in old})
+        writer.save_episode(EpisodeInfo(True, "success"))
+    assert describe(tmp_path / "data")["frames"] == 1
+    with pytest.raises(SteadyhandError, match=r"differs in: chunk_index \(not in the dataset\); controller_status .*;"):
+        open_writer(tmp_path / "data", resume=True)

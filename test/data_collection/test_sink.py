@@ -3,11 +3,13 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import recording
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, load_columns, load_sidecar
+from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, describe, load_columns, load_sidecar
 from steadyhand.data_collection.journal import Journal
 from steadyhand.data_collection.journal_reading import State, episodes
 from steadyhand.data_collection.ros_journal import Tap
@@ -67,8 +69,68 @@ def test_a_journal_alone_that_fails_is_an_error(places):
 def test_only_a_human_discards(places):
     writer, journal, folder = places
     sink = Sink("go", writer, Tap(None, journal), {})
-    for by_human in (True, False):
-        fill(sink, 0, frames=2)
-        sink.discard("broken off", 1.0, by_human=by_human)
+    fill(sink, 0, frames=2)
+    sink.discard(DONE, 1.0)
+    fill(sink, 1, frames=2)
+    sink.abandon("broken off", 2.0)
     assert [episode.label["discarded"] for episode in episodes(folder / "journal")] == [True, False]
     assert writer.frames == writer.episodes == 0
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_an_episode_that_was_discarded_comes_back(places, both):
+    writer, journal, folder = places
+    sink = Sink("go", writer, Tap(None, journal) if both else None, {})
+    fill(sink, 0, frames=3)
+    sink.save(DONE, 1.0)
+    fill(sink, 1, frames=4)
+    sink.discard(EpisodeInfo(None, "operator"), 2.0)
+    assert describe(folder / "dataset")["frames"] == 3
+    sink.bring_back()
+    sink.take_back()
+    assert describe(folder / "dataset")["frames"] == 3
+    sink.note("it slipped", running=False)
+    sink.bring_back()
+    sink.amend(success=False, end_reason="failure")
+    fill(sink, 2, frames=5)
+    sink.save(DONE, 3.0)
+    rows, kept = load_sidecar(folder / "dataset"), LeRobotDataset("data", root=folder / "dataset")
+    assert [(row["success"], row["note"]) for row in rows] == [(True, ""), (False, "it slipped"), (True, "")]
+    expected = [recording.frame(recording.PLAIN, episode, i) for episode, n in enumerate((3, 4, 5)) for i in range(n)]
+    np.testing.assert_array_equal([kept[i]["action"] for i in range(12)], [frame["action"] for frame in expected])
+    assert kept.meta.stats["action"]["count"] == 12
+    if both:
+        labels = [episode.label for episode in episodes(folder / "journal")]
+        assert [(label["discarded"], label["success"]) for label in labels] == [
+            (False, True), (False, False), (False, True),
+        ]  # fmt: skip
+
+
+def test_an_episode_that_was_taken_back_is_gone_with_the_next(places):
+    writer, _, folder = places
+    sink = Sink("go", writer, None, {})
+    for episode, frames in enumerate((3, 4)):
+        fill(sink, episode, frames)
+        sink.save(DONE, 1.0)
+    sink.take_back()
+    fill(sink, 2, frames=5)
+    with pytest.raises(SteadyhandError, match="no episode is held back"):
+        writer.bring_back()
+    sink.save(DONE, 1.0)
+    kept = LeRobotDataset("data", root=folder / "dataset")
+    assert [kept.num_episodes, len(kept)] == [2, 8]
+    assert kept.meta.stats["action"]["count"] == 8
+
+
+def test_the_first_episode_can_be_taken_back(places):
+    writer, _, folder = places
+    sink = Sink("go", writer, None, {})
+    fill(sink, 0, frames=3)
+    sink.save(DONE, 1.0)
+    before = {file for file in (folder / "dataset").rglob("*") if file.is_file()}
+    sink.take_back()
+    writer.close()
+    assert describe(folder / "dataset")["frames"] == 0
+    left = {file.relative_to(folder / "dataset") for file in (folder / "dataset").rglob("*") if file.is_file()}
+    assert len(before) > len(left)
+    assert {str(file) for file in left} == {"meta/info.json", "meta/steadyhand/schema.json", "meta/steadyhand/lock"}

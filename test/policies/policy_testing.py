@@ -7,6 +7,7 @@ import torch
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
+from steadyhand.data_collection.labels import frame_labels
 from steadyhand.data_collection.schema import features
 from steadyhand.data_collection.sidecar import ROW, SIDECAR, write_rows
 from steadyhand.policies.flow import SteadyhandFlowConfig
@@ -65,8 +66,7 @@ def _episode(random: np.random.Generator, segments: list[int], environment: bool
             "observation.joints": np.zeros(14),
             "observation.reference": np.concatenate([tool + random.normal(scale=0.002, size=3), rot6d(turn)]),
             "action": np.concatenate([request, rot6d(after), [float(random.random() < 0.5)]]),
-            "segment": np.array([segment], np.int8),
-            "intervention": np.array([segment in (4, 5)]),
+            **frame_labels(segment),
         }
         frame["action_applied"] = frame["action"]
         if environment:

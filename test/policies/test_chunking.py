@@ -44,6 +44,18 @@ def test_history_and_horizon():
     assert model.batches == [1, 1, 1]
 
 
+def test_every_action_knows_its_place_in_its_chunk():
+    runner = ChunkRunner(Recorder(), "test", "0")
+    runner.reset([0, 1])
+    assert runner.chunk_index([0, 1]) == [-1, -1]
+    for _ in range(4):
+        actions = run(runner, 1, [0, 1])[0]
+        assert runner.chunk_index([0, 1]) == actions[:, 3].tolist()
+    runner.reset([1])
+    run(runner, 1, [0, 1])
+    assert runner.chunk_index([0, 1]) == [1, 0]
+
+
 def test_rows_share_a_forward_pass_only_when_they_need_a_chunk():
     model = Recorder()
     runner = ChunkRunner(model, "test", "0")

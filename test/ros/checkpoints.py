@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, features
+from steadyhand.data_collection.labels import Segment, frame_labels
 from steadyhand.sim.tasks import make_task
 
 
@@ -17,7 +18,7 @@ def make_checkpoint(folder: Path) -> Path:
     with DatasetWriter(folder / "dataset", robot="fr3", task="none", features=columns) as writer:
         for _ in range(20):
             frame = {name: random.normal(size=c["shape"]).astype(np.float32) for name, c in columns.items()}
-            frame |= {"segment": np.zeros(1, np.int8), "intervention": np.zeros(1, bool)}
+            frame |= frame_labels(Segment.DEMO)
             writer.add_frame(frame)
         writer.save_episode(EpisodeInfo(success=True, end_reason="success"))
     train(TrainConfig((folder / "dataset",), folder / "out", steps=2, batch_size=8, progress=False))

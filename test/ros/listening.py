@@ -121,3 +121,16 @@ def serve(logs: Path, *options: object, namespace: str = "") -> Iterator[Listene
         with ros.running("listener", namespace, Listener) as listener:
             listener.wait_for(lambda: listener.count("joint_states"), 20, running.check)
             yield listener
+
+
+def move(twin: Listener, decisions: int, period: float = 0.1, silence: tuple[int, float] = (0, 0.0)) -> list[float]:
+    """Decide at a fixed rate, each decision 1 mm lower; returns the stamps. silence: (after decision, seconds)."""
+    position, quaternion = twin.pose()
+    stamps = []
+    stamp = ros.now()
+    for i in range(decisions):
+        stamps.append(stamp)
+        twin.ask(position - [0.0, 0.0, 0.001 * i], quaternion, stamp=stamp)
+        stamp += period + (silence[1] if i == silence[0] else 0.0)
+        time.sleep(max(0.0, stamp - ros.now()))
+    return stamps

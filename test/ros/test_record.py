@@ -1,13 +1,12 @@
 """The recorder, over DDS, as a process beside a twin."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from listening import Listener
+from listening import Listener, move
 
 from steadyhand import ros
 from steadyhand.data_collection.convert import ConvertConfig, main
@@ -18,19 +17,6 @@ from steadyhand.ros_processes import Processes
 from steadyhand.sim.tasks import make_task
 
 OTHER_WORDS = "put the blue peg into the left hole"
-
-
-def move(twin: Listener, decisions: int, period: float = 0.1, silence: tuple[int, float] = (0, 0.0)) -> list[float]:
-    """Decide at a fixed rate, each decision 1 mm lower; returns the stamps. silence: (after decision, seconds)."""
-    position, quaternion = twin.pose()
-    stamps = []
-    stamp = ros.now()
-    for i in range(decisions):
-        stamps.append(stamp)
-        twin.ask(position - [0.0, 0.0, 0.001 * i], quaternion, stamp=stamp)
-        stamp += period + (silence[1] if i == silence[0] else 0.0)
-        time.sleep(max(0.0, stamp - ros.now()))
-    return stamps
 
 
 @dataclass
@@ -81,7 +67,7 @@ def recorded(twin: Listener, tmp_path_factory) -> Recorded:
 
 def test_the_recorder_answers(recorded):
     assert recorded.answers == [
-        "no episode is being recorded; start one first",
+        "stop_success is not possible while the session is idle; possible now: start, quit",
         "episode 1 of 10 started",
         "episode 0 saved: success, 20 frames",
         "episode 2 of 10 started",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from misled import MisledPolicy
 
+from steadyhand.data_collection import collect
 from steadyhand.data_collection.intervention import SupervisedDriver
-from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.labels import MODES, Segment
 from steadyhand.sim import rollout
 from steadyhand.sim.env import World
 from steadyhand.sim.rollout import EpisodeLog, PolicyDriver, Rollout, ScriptedDriver
@@ -54,6 +55,36 @@ def test_the_number_of_workers_changes_nothing(world, logs):
 def test_rows_that_are_used_again_change_nothing(world, logs, monkeypatch):
     monkeypatch.setattr(rollout, "ROWS", 2)
     assert same(logs, list(Rollout(world, ScriptedDriver(), 2).run(SEEDS)))
+
+
+def test_what_is_recorded_says_which_subtask_and_what_the_controller_does(logs):
+    for log in logs:
+        labels = [collect.frame_of(log, i) for i in range(len(log))]
+        done = [int(label["subtask"][0]) for label in labels]
+        assert done[0] == 0
+        assert done == sorted(done)
+        assert done[-1] <= sum(progress >= 1.0 for progress in log.progress.values())
+        assert {int(label["chunk_index"][0]) for label in labels} == {-1}
+        modes = [MODES[label["controller_status"][0]] for label in labels]
+        assert modes == [arm.status.mode.name.lower() for frame in log.frames for arm in frame.observations]
+    assert max(log.done[-1] for log in logs) > 0
+
+
+class ByThrees(MisledPolicy):
+    """Says that it decides three actions at once."""
+
+    def act(self, observation, rows):
+        self.asked = getattr(self, "asked", -1) + 1
+        return super().act(observation, rows)
+
+    def chunk_index(self, rows):
+        return [self.asked % 3] * len(rows)
+
+
+def test_the_place_in_a_policys_chunk_is_kept(world):
+    driver = PolicyDriver(ByThrees(world.task, lambda environment: environment))
+    (log,) = Rollout(world, driver, 1, time_limit=1.0).run([44])
+    assert [decision.chunk_index for decision in log.decisions] == [i % 3 for i in range(len(log))]
 
 
 def test_every_decision_has_its_frame_from_before_it(logs):
