@@ -94,7 +94,7 @@ class ReplayNode:
     def __init__(self, node: ros.Node, robot: RobotSpec) -> None:
         """Connect."""
         self._robot = robot
-        self._buffer = StateBuffer(node, robot.joints)
+        self._buffer = StateBuffer(node, robot.joints, state=("current_pose", "joint_states"))
         self._target = ros.publisher(node, "target_pose")
         self._gripper = ros.publisher(node, ros.GRIPPER_COMMAND)
         self._mode = ""  # of the controller, as it says
@@ -114,7 +114,7 @@ class ReplayNode:
         while time.monotonic() < begun + PATIENCE:
             self._check_joints()
             try:
-                self._buffer.now()
+                self._buffer.fresh_stamp()
                 if self._target.get_subscription_count() and (self._mode or time.monotonic() > begun + SILENT):
                     return
                 why = "nobody listens to target_pose"
@@ -136,10 +136,10 @@ class ReplayNode:
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the tool is now; StoppedError if nobody says."""
         try:
-            state = self._buffer.now()[1]["observation.state"].astype(np.float64)
+            message = self._buffer.message("current_pose", self._buffer.fresh_stamp())
         except ObservationNotReadyError as error:
             raise StoppedError(str(error)) from None
-        return state[:3], quat_from_rot6d(state[3:9])
+        return ros_messages.pose_arrays(message)
 
     def _request(self, position: np.ndarray, quaternion: np.ndarray) -> None:
         frame = self._buffer.frame_prefix(self._robot.base_frame) + self._robot.base_frame

@@ -120,6 +120,7 @@ def test_shapes_of_columns():
         "subtask": (1,),
         "chunk_index": (1,),
         "controller_status": (1,),
+        "stamp": (1,),
     }
     assert "observation.environment_state" not in features(6)
     with pytest.raises(SteadyhandError, match="481x640"):
