@@ -2,6 +2,9 @@
 
 import json
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,16 +78,32 @@ class Asker:
         return self.twin.wait_for(found, 10.0)
 
 
+@contextmanager
+def camera(twin: Listener) -> Iterator[threading.Event]:
+    """A camera at 20 Hz with a thread of its own, until it is unplugged."""
+    unplugged, images = threading.Event(), ros.publisher(twin.node, "side/image_raw")
+    image = np.full((48, 64, 3), 90, np.uint8)
+
+    def publish() -> None:
+        while not unplugged.wait(0.05):
+            images.publish(ros_messages.image(image, ros.now(), "side"))
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield unplugged
+    finally:
+        unplugged.set()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def held(twin: Listener, tmp_path_factory) -> Held:
     """Kept by success, discarded and kept again; redone, kept as a failure; discarded while it ran, kept, judged."""
     folder = tmp_path_factory.mktemp("held")
     twin.reset()
     ask = Asker(twin, folder / "pipe")
-    images = ros.publisher(twin.node, "side/image_raw")
-    image = np.full((48, 64, 3), 90, np.uint8)
-    camera = twin.node.create_timer(0.05, lambda: images.publish(ros_messages.image(image, ros.now(), "side")))
-    with Processes(folder) as processes:
+    with Processes(folder) as processes, camera(twin) as unplugged:
         places = ("--output", folder / "dataset", "--journal", folder / "journal", "--requests", ask.pipe)
         process = processes.start("record", *places, "--cameras", "side", "--keys", "b=discard")
         twin.wait_for(lambda: "ready to record" in processes.log("record").read_text(), 40, processes.check)
@@ -106,12 +125,11 @@ def held(twin: Listener, tmp_path_factory) -> Held:
         for request in ("discard", "undo_discard", "stop_success"):
             ask.service(request)
         ask.pipe.write_text("nonsense\n")
-        camera.cancel()
+        unplugged.set()
         health.append(ask.report("2"))
         ask.write("quit")
         status = process.wait(20)
         twin.wait_for(lambda: ask.phases()[-1] == "ended")
-        twin.node.destroy_timer(camera)
         said = processes.log("record").read_text()
     return Held(folder, ask.answers, ask.phases(), ask.events(), health, status, said)
 
