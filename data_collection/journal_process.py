@@ -133,7 +133,7 @@ class Server:
         self._pipe, self._answers, self._reserve = pipe, answers, reserve
         self._episode: EpisodeFile | None = None
         self._last = (0.0, 0)  # of the last flush: time in s, size of the file in bytes
-        self._delays = Delays()
+        self._delays, self._work = Delays(), Delays()  # from the recorder's hand into the file; the writing alone
         self._warned = False
 
     def run(self) -> None:
@@ -153,7 +153,9 @@ class Server:
                 self._attempt(self._begin, *values)
             case "message" if self._episode is not None:
                 handed, *message = values
+                begun = time.monotonic()
                 self._attempt(self._episode.write, *message)
+                self._work.add(message[0], time.monotonic() - begun)
                 self._delays.add(message[0], time.monotonic() - handed)
             case "end":
                 name, label = values
@@ -179,13 +181,15 @@ class Server:
             return
 
     def _begin(self, folder: Path, metadata: Mapping) -> None:
-        self._episode, self._warned, self._delays = EpisodeFile(folder, metadata), False, Delays()
+        self._episode, self._warned = EpisodeFile(folder, metadata), False
+        self._delays, self._work = Delays(), Delays()
         self._last = (time.monotonic(), 0)
         self._watch_disk(0.0)
 
     def _finish(self, label: Mapping) -> None:
         if self._episode is not None:
-            self._episode.finish({**label, "written_after_ms": self._delays.summary()})
+            took = {"writing_ms": self._work.summary(), "written_after_ms": self._delays.summary()}
+            self._episode.finish({**label, **took})
             self._episode = None
 
     def _flush(self) -> None:
