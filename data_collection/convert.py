@@ -30,6 +30,9 @@ class _OutputError(Exception):
     """The dataset cannot be written: no other episode would fare better."""
 
 
+_KILLED = "a worker process was killed; repeat the command to go on: what was added is safe"
+
+
 @dataclass
 class ConvertConfig:
     """Turn the episodes of a journal into a LeRobot dataset. Repeat it at any time: it only adds what is new."""
@@ -135,7 +138,14 @@ class Converter:
             return
         for episode in filter(self.needs, found):
             with contextlib.suppress(SteadyhandError):  # said when it is its turn
-                self._workers.submit([(episode, settings_of(episode, self._config))])
+                self._submit(episode, settings_of(episode, self._config))
+
+    def _submit(self, episode: Episode, settings: Settings) -> None:
+        assert self._workers is not None
+        try:
+            self._workers.submit(episode, settings)
+        except WorkerDiedError:
+            raise _OutputError(_KILLED) from None
 
     def _add(self, episode: Episode) -> None:
         settings = settings_of(episode, self._config)
@@ -172,9 +182,7 @@ class Converter:
         try:
             prepared = workers.take(episode)
         except WorkerDiedError:
-            raise _OutputError(
-                "a worker process was killed; repeat the command to go on: what was added is safe"
-            ) from None
+            raise _OutputError(_KILLED) from None
         self._check(prepared.outcome)
         writer = self._opened(prepared.outcome)
         writer.task = prepared.outcome.task
@@ -207,9 +215,13 @@ class Converter:
             subtasks=outcome.subtasks,
         )
         try:
-            return self._writer.save_episode(info)
+            index = self._writer.save_episode(info)
         except SteadyhandError as error:
             raise _OutputError(str(error)) from None
+        self._rows[episode.identity] = {
+            "episode_index": index, "success": info.success, "operator": info.operator, "task": outcome.task
+        }  # fmt: skip
+        return index
 
     def _opened(self, outcome: Outcome) -> DatasetWriter:
         """The writer; the first episode decides about the columns of a new dataset."""

@@ -82,6 +82,7 @@ class Replay:
         )
         self._recorder_lost, self._messages = episode.lost, Messages(episode)
         self.columns: dict[str, dict] = {}  # before the first frame
+        self._task = ""  # what was asked for when the first frame was made: afterwards the next episode may be
 
     def frames(self) -> Generator[dict[str, np.ndarray]]:
         """Every frame, as the recorder makes it while the messages arrive."""
@@ -103,19 +104,24 @@ class Replay:
                     except ObservationNotReadyError as error:
                         why = str(error)
                 elif begun:
-                    yield from self.source.frames()
+                    yield from self._made()
             if not self.columns:
                 raise SteadyhandError(f"it has no complete observation ({why})")
             if self._settings.ended is not None:  # as long as the recorder waits for what is on its way
                 self._at(max(last, self._settings.ended + round((LATE + 1.0 / FPS) * 1e9)), lambda: None)
-            yield from self.source.frames()
+            yield from self._made()
+
+    def _made(self) -> Generator[dict[str, np.ndarray]]:
+        for frame in self.source.frames():
+            self._task = self._task or (self._settings.follows and self.source.instruction) or self._settings.task
+            yield frame
 
     def outcome(self, count: int) -> "Outcome":
         """What is to be written down of it, after its last frame."""
         return Outcome(
             robot=self.robot.name,
             columns=self.columns,
-            task=(self._settings.follows and self.source.instruction) or self._settings.task,
+            task=self._task or self._settings.task,
             count=count,
             dropped=self.source.dropped,
             reason=self.reason,

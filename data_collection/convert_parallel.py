@@ -7,8 +7,8 @@ the films come back, so no image crosses between processes.
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
-from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -69,17 +69,19 @@ class Workers:
         for left in self._folder.glob("*/"):  # by a conversion that was killed
             shutil.rmtree(left, ignore_errors=True)
         self._pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
-        self._waiting: dict[str, Future[Prepared]] = {}
+        self._waiting: dict[Path, Future[Prepared]] = {}
 
-    def submit(self, work: Iterable[tuple[Episode, Settings]]) -> None:
-        """Begin with these, in this order."""
-        for episode, settings in work:
-            self._waiting[episode.identity] = self._pool.submit(prepare, episode, settings, self._folder)
+    def submit(self, episode: Episode, settings: Settings) -> None:
+        """The next one to be made ready; WorkerDiedError if a process is gone."""
+        try:
+            self._waiting[episode.file] = self._pool.submit(prepare, episode, settings, self._folder)
+        except BrokenProcessPool:
+            raise WorkerDiedError from None
 
     def take(self, episode: Episode) -> Prepared:
         """Wait for an episode; SteadyhandError if it is to be left out, WorkerDiedError if a process is gone."""
         try:
-            return self._waiting.pop(episode.identity).result()
+            return self._waiting.pop(episode.file).result()
         except BrokenProcessPool:
             raise WorkerDiedError from None
 
@@ -105,3 +107,4 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # Ctrl-C comes to all; the parent says what there is to say

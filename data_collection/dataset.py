@@ -159,7 +159,11 @@ class DatasetWriter:
         if self._held is not None:
             self._abandon()
         if self._dataset is None:
-            self._start()
+            try:
+                self._start()
+            except OSError as error:
+                self._abandon()
+                raise SteadyhandError(f"cannot write the dataset '{self.path}': {error.strerror}") from None
         self._last = None
         if self._patient:
             stage.wait_for_encoder(self._dataset)
@@ -244,9 +248,13 @@ class DatasetWriter:
         if self._held is not None:
             self._held[0].update(changes)
         elif self._last is not None:
-            self._rows[-1].update(changes)
-            write_rows(self._rows, self._stage / SIDECAR)
-            publish.publish(self._stage, [SIDECAR], self.path)
+            rows = [*self._rows[:-1], self._rows[-1] | changes]
+            try:
+                write_rows(rows, self._stage / SIDECAR)
+                publish.publish(self._stage, [SIDECAR], self.path)
+            except OSError as error:
+                raise SteadyhandError(f"cannot change '{self.path / SIDECAR}': {error.strerror}") from None
+            self._rows = rows
         else:
             raise SteadyhandError("no episode has been finished since the dataset was opened; nothing is changed")
 

@@ -10,14 +10,11 @@ from typing import Any
 
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection.journal import RESERVE, WAITING
-from steadyhand.data_collection.ros_record import SETTLE
+from steadyhand.data_collection.ros_record import LATE, SETTLE
 from steadyhand.ros_observation import MAX_AGE
-from steadyhand.sim.env import DECISION_PERIOD
 
 WINDOW = 2.0  # s that the figures are about
 OK, WARN, ERROR = 0, 1, 2  # levels of REP 107
-LATE = SETTLE + DECISION_PERIOD
-"""s after its stamp at which a measurement comes too late for its frame."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +70,15 @@ def _figures(arrivals: list[tuple[float, float]], now: float) -> Figures:
 class LiveQuality:
     """Puts the figures together once a second and judges them."""
 
-    def __init__(self, name: str, meter: Meter, folder: Path) -> None:
+    def __init__(self, name: str, meter: Meter, folders: list[Path]) -> None:
         """Begin to watch.
 
         Args:
             name: Of the recorder, as it is to appear in /diagnostics.
             meter: Hears the topics.
-            folder: What is recorded goes to its disk.
+            folders: What is recorded goes to their disks.
         """
-        self._name, self._meter, self._folder = name, meter, folder
+        self._name, self._meter, self._folders = name, meter, folders
         self._dropped = 0
 
     def report(
@@ -96,8 +93,12 @@ class LiveQuality:
             lost: Messages of this episode that the journal has lost.
         """
         figures = self._meter.figures()
-        free = shutil.disk_usage(self._folder).free
         problems = [problem for name, one in figures.items() for problem in _judge(name, one)]
+        try:
+            free = min(shutil.disk_usage(folder).free for folder in self._folders)
+        except OSError as error:
+            free = 0
+            problems.append((ERROR, f"the disk cannot be read: {error.strerror}"))
         if dropped > self._dropped:
             problems.append((WARN, f"{dropped - self._dropped} frames dropped"))
         self._dropped = dropped

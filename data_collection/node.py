@@ -57,7 +57,7 @@ class RecordConfig:
     geometry_msgs/msg/WrenchStamped, sensor_msgs/msg/JointState (its positions) or std_msgs/msg/Float32MultiArray."""
     also: str = ""
     """Further topics for the journal only, such as "front/depth/image_raw:sensor_msgs/msg/Image" or
-    "points:sensor_msgs/msg/PointCloud2"."""
+    "points:sensor_msgs/msg/PointCloud2". Nobody waits for them: `steadyhand data show` lists what has come."""
     environment: bool = True
     """Also record task/environment_state, which only a twin has."""
     segment: str = "demo"
@@ -98,13 +98,14 @@ def _run(recorder: Recorder, requests: Sequence[FileRequests | RosRequests], mea
         if pressed:
             recorder.say(help_line(meaning))
         while not recorder.complete:
-            if pressed:
-                for request, text in pressed.poll():
-                    recorder.session.ask(request, text)
-                recorder.typing = pressed.typing
-            for source in requests:
-                for complaint in source.serve(recorder.session):
-                    recorder.say(complaint)
+            with ros.uninterrupted():  # what has begun is done to its end
+                if pressed:
+                    for request, text in pressed.poll():
+                        recorder.session.ask(request, text)
+                    recorder.typing = pressed.typing
+                for source in requests:
+                    for complaint in source.serve(recorder.session):
+                        recorder.say(complaint)
             recorder.advance()
             time.sleep(0.01)
 
@@ -143,7 +144,7 @@ def main(config: RecordConfig) -> int:
             arrays, segment = given_arrays(config.arrays), SEGMENTS[config.segment]
             source = FrameSource(meter, robot, cameras, config.environment, FPS, segment, arrays)
             requests.append(RosRequests(node))
-            return source, outlet, LiveQuality(outlet.name, meter, _disk(config)), tap
+            return source, outlet, LiveQuality(outlet.name, meter, _disks(config)), tap
 
         recorder = None
         try:
@@ -169,10 +170,10 @@ def main(config: RecordConfig) -> int:
     return 0
 
 
-def _disk(config: RecordConfig) -> Path:
-    """The nearest folder that is there already."""
-    place = (config.journal or config.output or Path()).absolute()
-    return next(folder for folder in (place, *place.parents) if folder.exists())
+def _disks(config: RecordConfig) -> list[Path]:
+    """Folders that are there already, on the disks that are written to."""
+    places = [place.absolute() for place in (config.journal, config.output) if place]
+    return [next(folder for folder in (place, *place.parents) if folder.exists()) for place in places]
 
 
 def _tap(node: ros.Node, journal: Journal, cameras: list[str], also: dict[str, type]) -> Tap:
@@ -208,6 +209,7 @@ def _what_is_left(recorder: Recorder | None, config: RecordConfig) -> str:
     if recorder is None:
         return "recording stopped before it began"
     recording = recorder.session.phase is Phase.RECORDING
-    recorder.session.ask(Request.QUIT)
+    with contextlib.suppress(KeyboardInterrupt), ros.uninterrupted():
+        recorder.session.ask(Request.QUIT)
     running = "the running episode is discarded, " if recording else ""
     return f"recording stopped; {running}{recorder.saved} episodes of this session are safe in {_places(config)}"

@@ -17,6 +17,7 @@ from steadyhand.errors import SteadyhandError
 from steadyhand.sim.env import DECISION_PERIOD
 
 REPORT_PERIOD = 1.0  # s
+STANDSTILL = 15.0  # s for the last messages of an episode, whatever a simulated clock says
 OUTCOMES = {Request.STOP_SUCCESS: "success", Request.STOP_FAILURE: "failure"}
 
 
@@ -68,7 +69,7 @@ class Recorder:
         self._reported, self._health, self.typing = 0.0, "", ""
         names = ("begin", "save", "drop", "break_off", "mark", "note", "judge", "take_back", "bring_back", "leave")
         self.session = Session({name: getattr(self, f"_{name}") for name in names}, self._told)
-        self._bar = tqdm(unit=" frames", disable=None)
+        self._bar = tqdm(unit=" frames", disable=None, miniters=0)
         self._phase = Phase.ENDED  # the one that was published
         self._describe()
 
@@ -125,6 +126,8 @@ class Recorder:
             self.say(warning)
 
     def _begin(self, *_: object) -> str:
+        if self.complete:
+            raise SteadyhandError("all episodes of this session are recorded")
         if self._follows and "{" in self._sink.task and not self._source.instruction:
             raise SteadyhandError(
                 "task/instruction is silent and the task asks for something else every time; say what, in --task"
@@ -134,17 +137,13 @@ class Recorder:
         return f"episode {self.saved + 1} of {self._episodes} started"
 
     def _wind_up(self) -> float:
-        """Write the last frames; returns when the episode ended."""
-        ended = self._source.end()
+        """Write the last frames; returns when the episode ended; SteadyhandError if it cannot be kept."""
+        ended, patience = self._source.end(), time.monotonic() + STANDSTILL
         ros.sleep(SETTLE + DECISION_PERIOD)  # the last decision's messages are on their way
-        deadline = time.monotonic() + LATE
-        try:
+        self._write()
+        while self._source.waiting and ros.now() < ended + LATE + 2 * DECISION_PERIOD and time.monotonic() < patience:
+            time.sleep(0.01)
             self._write()
-            while self._source.waiting and time.monotonic() < deadline:
-                time.sleep(0.01)
-                self._write()
-        except SteadyhandError as error:
-            raise BrokenOffError(self._put_away(f"is broken off: {error}", "broken off", ended)) from None
         return ended
 
     def _put_away(self, why: str, reason: str, ended: float) -> str:
@@ -167,15 +166,18 @@ class Recorder:
         )
 
     def _save(self, request: Request, _: str) -> str:
-        ended, source = self._wind_up(), self._source
+        source = self._source
+        try:
+            ended = self._wind_up()
+        except SteadyhandError as error:
+            raise BrokenOffError(self._put_away(f"is broken off: {error}", "broken off", ros.now())) from None
         if not self._sink.frames:
             why = f"has no frame ({source.reason or 'nobody published target_pose'})"
             raise BrokenOffError(self._put_away(why, "no frame", ended))
         frames = self._sink.frames
         info = self._info(request is Request.STOP_SUCCESS, OUTCOMES[request])
         try:
-            with ros.uninterrupted():
-                name, trouble = self._sink.save(info, ended)
+            name, trouble = self._sink.save(info, ended)
         except SteadyhandError as error:
             raise BrokenOffError(str(error)) from None
         self.saved += 1
@@ -183,21 +185,23 @@ class Recorder:
         journal = f"; the journal does not have all of it: {trouble}" if trouble else ""
         return f"{name} saved: {info.end_reason}, {frames} frames{lost}{journal}"
 
-    def _drop(self, *_: object) -> str:
-        ended = self._wind_up()
-        with ros.uninterrupted():
-            self._sink.discard(self._info(None, "operator"), ended)
+    def _drop(self, request: Request, _: str) -> str:
+        """Leave it out, whatever else goes wrong: a human has decided that."""
+        keep = request is not Request.QUIT
+        try:
+            ended = self._wind_up() if keep else self._source.end()
+        except SteadyhandError:
+            ended, keep = ros.now(), False
+        self._sink.discard(self._info(None, "operator"), ended, keep)
         return f"the episode of {self._sink.frames} frames is discarded by the operator"
 
     def _take_back(self, *_: object) -> str:
-        with ros.uninterrupted():
-            self._sink.take_back()
+        self._sink.take_back()
         self.saved -= 1
         return "the last episode is discarded by the operator"
 
     def _bring_back(self, *_: object) -> str:
-        with ros.uninterrupted():
-            name = self._sink.bring_back()
+        name = self._sink.bring_back()
         self.saved += 1
         return f"{name} is kept after all"
 

@@ -60,7 +60,7 @@ def main(config: ReplayConfig) -> int:
     """Replay and say how it went."""
     if not SPEEDS[0] <= config.speed <= SPEEDS[1]:
         raise SteadyhandError(f"--speed {config.speed:g} is not from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
-    recording = load_recording(config.source, config.episode)
+    recording = load_recording(config.source, config.episode, config.robot, config.task or "")
     if not (config.robot or recording.robot):
         raise SteadyhandError(f"{recording.name} does not name its robot; give --robot, see `steadyhand robots`")
     recording = replace(recording, robot=config.robot or recording.robot)
@@ -147,12 +147,13 @@ def _on_ros(recording: Recording, config: ReplayConfig) -> int:
     from functools import partial
 
     from steadyhand import ros
-    from steadyhand.data_collection.replay_ros import Limits, ReplayNode, check_speed, schedule
+    from steadyhand.data_collection.replay_ros import Limits, ReplayNode, check_gaps, check_speed, schedule
 
     if recording.arms != 1:
         raise SteadyhandError(f"{recording.name} moves {recording.arms} arms; on ROS one is replayed")
     robot = load_robot(recording.robot)
     limits = Limits(config.tolerance, config.max_speed, config.max_turn)
+    check_gaps(recording)
     requests = schedule(recording, config.speed)
     check_speed(recording, requests, limits, config.speed)
     setup = partial(ReplayNode, robot=robot)
@@ -175,7 +176,9 @@ def _drive(node, recording: Recording, requests: list, limits, yes: bool) -> Non
     if distance > NEAR[0] or turned > NEAR[1]:
         what = f"{1e3 * distance:.0f} mm and {np.degrees(turned):.0f} deg to the first recorded pose"
         if not yes:
+            seen = node.pose()
             confirm(f"The tool will go {what}, in a straight line.")
+            node.check_still(*seen)
         print(f"going {what}", flush=True)
     errors: list[float] = []
     try:

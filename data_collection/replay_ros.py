@@ -17,6 +17,7 @@ from steadyhand.data_collection.replay_source import Recording
 from steadyhand.data_collection.replay_twin import angle
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
+from steadyhand.ros_requests import PoseRequests
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.rotations import quat_from_rot6d
 
@@ -27,6 +28,8 @@ LONGEST = 0.15  # s between two requests: the controller holds after 0.5 s witho
 LATE = 0.02  # s behind schedule (a busy computer) from which everything after it is later, too
 GRACE = 0.5  # s after the first request in which the controller may still say that it holds
 PATIENCE = 10.0  # s for the robot's first messages
+GAP = 0.5  # s of a recording without a decision that are not bridged
+TURNED = 0.5  # rad between the tool and the recorded path that end the replay
 SILENT = 2.0  # s after which a controller that says nothing about itself is taken to be a silent one
 
 
@@ -73,6 +76,16 @@ def schedule(recording: Recording, speed: float) -> list[Request]:
     return requests
 
 
+def check_gaps(recording: Recording) -> None:
+    """Refuse a recording with a hole: which way the tool went in it nobody knows."""
+    gap = float(np.diff(recording.times).max(initial=0.0))
+    if gap > GAP:
+        raise SteadyhandError(
+            f"{recording.name} has no frame for {gap:.1f} s in its middle, and a robot must not guess the way; choose "
+            "another episode, or replay it in the twin"
+        )
+
+
 def check_speed(recording: Recording, requests: list[Request], limits: Limits, speed: float = 1.0) -> None:
     """Refuse requests that are further apart than the limits allow, or from the pose where the replay begins."""
     first = recording.measured[0, 0]
@@ -95,8 +108,7 @@ class ReplayNode:
         """Connect."""
         self._robot = robot
         self._buffer = StateBuffer(node, robot.joints, state=("current_pose", "joint_states"))
-        self._target = ros.publisher(node, "target_pose")
-        self._gripper = ros.publisher(node, ros.GRIPPER_COMMAND)
+        self._requests = PoseRequests(node)
         self._mode = ""  # of the controller, as it says
         ros.subscription(node, "controller_status", self._on_status)
 
@@ -115,8 +127,9 @@ class ReplayNode:
             self._check_joints()
             try:
                 self._buffer.fresh_stamp()
-                if self._target.get_subscription_count() and (self._mode or time.monotonic() > begun + SILENT):
-                    return
+                self._requests.check_alone()
+                if self._requests.heard and (self._mode or time.monotonic() > begun + SILENT):
+                    return self._check_joints()
                 why = "nobody listens to target_pose"
             except ObservationNotReadyError as error:
                 why = str(error)
@@ -141,9 +154,12 @@ class ReplayNode:
             raise StoppedError(str(error)) from None
         return ros_messages.pose_arrays(message)
 
-    def _request(self, position: np.ndarray, quaternion: np.ndarray) -> None:
-        frame = self._buffer.frame_prefix(self._robot.base_frame) + self._robot.base_frame
-        self._target.publish(ros_messages.pose(position, quaternion, ros.now(), frame))
+    def _request(self, position: np.ndarray, quaternion: np.ndarray, gripper: float | None = None) -> None:
+        try:
+            frame = self._buffer.frame_prefix(self._robot.base_frame) + self._robot.base_frame
+            self._requests.send(position, quaternion, frame, gripper)
+        except (ObservationNotReadyError, SteadyhandError) as error:
+            raise StoppedError(str(error)) from None
 
     def hold(self) -> None:
         """Ask the arm to stay where it is, unless it does that by itself already or nobody knows where it is."""
@@ -160,6 +176,12 @@ class ReplayNode:
         distance = float(np.linalg.norm(first[:3] - position))
         return distance, float(angle(quat_from_rot6d(first[3:9]), quaternion))
 
+    def check_still(self, position: np.ndarray, quaternion: np.ndarray) -> None:
+        """Refuse if the tool has left the pose in which somebody agreed to the way."""
+        own, turned = self.pose()
+        if np.linalg.norm(own - position) > NEAR[0] or angle(turned, quaternion) > NEAR[1]:
+            raise SteadyhandError("the arm has moved since you were asked; nothing was sent, ask anew")
+
     def approach(self, recording: Recording, limits: Limits) -> None:
         """Go to the first recorded pose in a straight line, slowly; the gripper stays as it is."""
         position, quaternion = self.pose()
@@ -170,10 +192,11 @@ class ReplayNode:
         began, pace = ros.now(), ros.Pace(RATE)
         while (part := (ros.now() - began) / duration) < 1.0 + 1.0 / duration:  # a second to come to rest
             part = min(part, 1.0)
-            goal = position + part * (first[:3] - position)
-            self._request(goal, turn(part).as_quat())
+            goal, turned_goal = position + part * (first[:3] - position), turn(part).as_quat()
+            self._check_health(began)
+            self._request(goal, turned_goal)
             pace.wait()
-            self._check(goal, began, limits)
+            self._check_place(goal, turned_goal, limits)
 
     def play(self, recording: Recording, requests: list[Request], limits: Limits) -> Iterator[tuple[int, float]]:
         """Ask for everything at its time; yields for every recorded frame how far the tool was from its old path, m."""
@@ -182,18 +205,28 @@ class ReplayNode:
             ros.sleep(began + request.time - ros.now())
             if (late := ros.now() - began - request.time) > LATE:
                 began += late  # go on from here and never rush
-            self._gripper.publish(ros_messages.numbers([min(max(request.gripper, 0.0), 1.0)]))
-            self._request(request.position, request.quaternion)
+            self._check_health(first)
+            expected = recording.measured[request.frame, 0]
             if request.decided:
-                yield request.frame, self._check(recording.measured[request.frame, 0, :3], first, limits)
+                error = self._check_place(expected[:3], quat_from_rot6d(expected[3:9]), limits)
+            self._request(request.position, request.quaternion, min(max(request.gripper, 0.0), 1.0))
+            if request.decided:
+                yield request.frame, error
 
-    def _check(self, expected: np.ndarray, began: float, limits: Limits) -> float:
-        """Distance from where the tool should be; StoppedError if that or the controller's state is no good."""
+    def _check_health(self, began: float) -> None:
+        """StoppedError if the controller's state is no good, or nobody says where the arm is."""
         if self._mode in ("reflex", "damp") or (self._mode == "hold" and ros.now() - began > GRACE):
             raise StoppedError(f"the controller is in {self._mode}")
-        distance = float(np.linalg.norm(self.pose()[0] - expected))
+        self.pose()
+
+    def _check_place(self, position: np.ndarray, quaternion: np.ndarray, limits: Limits) -> float:
+        """Distance (m) from where the tool should be; StoppedError if that or the rotation is too much."""
+        own, turned = self.pose()
+        distance, rotation = float(np.linalg.norm(own - position)), float(angle(turned, quaternion))
         if distance > limits.tolerance:
             raise StoppedError(f"the tool is {1e3 * distance:.0f} mm away from its path (--tolerance)")
+        if rotation > TURNED:
+            raise StoppedError(f"the tool is turned {np.degrees(rotation):.0f} deg away from its path")
         return distance
 
 
@@ -201,5 +234,9 @@ def confirm(question: str) -> None:
     """Go on only if somebody types yes."""
     if not sys.stdin.isatty():
         raise SteadyhandError(f"{question} Nobody can be asked here; give --yes if that is safe")
-    if input(f"{question} Type yes to go on: ").strip().lower() != "yes":
+    try:
+        answer = input(f"{question} Type yes to go on: ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
         raise SteadyhandError("not confirmed; nothing was moved")

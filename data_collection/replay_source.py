@@ -57,21 +57,23 @@ class Recording:
         return np.append(self.times, self.times[-1] + self.period)
 
 
-def load_recording(path: Path, episode: str) -> Recording:
+def load_recording(path: Path, episode: str, robot: str | None = None, task: str = "") -> Recording:
     """Read one episode.
 
     Args:
         path: Folder of a LeRobot dataset or of a journal, or an MCAP file.
         episode: Number of the episode in a dataset; in a journal its number or name.
+        robot: Of a journal, where it does not say it or the robot's file has moved.
+        task: The same for what was done.
     """
     if (path / INFO).exists():
         recorded = load_recorded(path)
         return of_dataset(recorded, _number(episode, len(recorded.rows), path))
-    return _of_journal(path, episode)
+    return _of_journal(path, episode, robot, task)
 
 
 def _number(given: str, count: int, path: Path) -> int:
-    if not given.isdigit() or int(given) >= count:
+    if not given.isdecimal() or int(given) >= count:
         raise unknown("episode", given, [f"0 to {count - 1}"], f"dataset '{path}'")
     return int(given)
 
@@ -108,7 +110,7 @@ def of_dataset(recorded: Recorded, episode: int) -> Recording:
     )
 
 
-def _of_journal(path: Path, given: str) -> Recording:
+def _of_journal(path: Path, given: str, robot: str | None, task: str) -> Recording:
     """The frames that a conversion would make of it."""
     from steadyhand.data_collection.convert import ConvertConfig, settings_of
     from steadyhand.data_collection.convert_episode import Replay
@@ -116,22 +118,23 @@ def _of_journal(path: Path, given: str) -> Recording:
     from steadyhand.data_collection.ros_record import FPS
 
     found = {episode.name: episode for episode in episodes(path)}
-    name = f"episode_{int(given):06d}" if given.isdigit() else given
+    name = f"episode_{int(given):06d}" if given.isdecimal() else given
     if name not in found:
         raise unknown("episode", given, found, f"journal '{path}'")
-    settings = settings_of(found[name], ConvertConfig(path, Path()))
+    settings = settings_of(found[name], ConvertConfig(path, Path(), robot=robot, task=task))
     played = Replay(found[name], replace(settings, cameras=[]), load_robot(settings.robot))
     frames = list(played.frames())
     if not frames:
         raise SteadyhandError(f"{name} has no frame ({played.source.reason or 'no target_pose'}); choose another one")
+    outcome = played.outcome(len(frames))
     columns = {key: np.stack([frame[key] for frame in frames]).astype(np.float64) for key in frames[0]}
     count = len(frames)
     return _checked(
         Recording(
             name=name,
             robot=settings.robot,
-            text=(settings.follows and played.source.instruction) or settings.task,
-            seed=played.source.seed,
+            text=outcome.task,
+            seed=outcome.seed,
             times=columns[STAMP][:, 0],
             action=columns[ACTION].reshape(count, -1, ARM_ACTION),
             measured=columns[STATE].reshape(count, -1, ARM_STATE)[:, :, :ARM_ACTION],

@@ -73,13 +73,21 @@ class Sink:
             return self._name, ""
         return f"episode {self._writer.save_episode(self._described(info))}", trouble
 
-    def discard(self, info: EpisodeInfo, ended: float) -> None:
-        """Finish the episode, and leave it out: a human has decided that, and may bring it back until the next one."""
+    def discard(self, info: EpisodeInfo, ended: float, keep: bool) -> None:
+        """Finish the episode, and leave it out: a human has decided that.
+
+        Args:
+            info: What is known of it.
+            ended: When, s.
+            keep: It may be brought back until the next one begins.
+        """
         with contextlib.suppress(SteadyhandError):  # what could not be written cannot be brought back, that is all
             self._end_journal(info, ended, discarded=True)
-        if self._writer is not None and self.frames:
+        if self._writer is not None and keep and self.frames:
             with contextlib.suppress(SteadyhandError):
                 self._writer.hold_back(self._described(info))
+        elif self._writer is not None:
+            self._writer.discard_episode()
 
     def abandon(self, why: str, ended: float) -> None:
         """Forget the episode in the dataset; the journal keeps it, not as discarded: no human has decided that."""
@@ -117,7 +125,7 @@ class Sink:
         """Add a remark about the running episode, or the last one."""
         self._note = "; ".join(filter(None, (self._note, text)))
         if not running:
-            if self._writer is not None:
+            if self._writer is not None and self.frames:  # the dataset has never had one without frames
                 self._writer.amend(note=self._note)
             self._relabel(note=self._note)
 

@@ -128,6 +128,7 @@ class Session:
 
     def ask(self, request: Request, text: str = "") -> Answer:
         """Do what is asked for, if the table allows it now."""
+        cause: Request | Event = request
         row = TABLE.get((self.phase, request))
         if row is None:
             now = ", ".join(allowed(self.phase)) or "nothing"
@@ -137,8 +138,8 @@ class Session:
         elif isinstance(row.action, tuple):
             return self._ask_all(row.action)
         else:
-            answer = self._do(row, row.action, text)
-        self._told(request, text, answer)
+            cause, answer = self._do(row, row.action, text)
+        self._told(cause, text, answer)
         return answer
 
     def _ask_all(self, requests: tuple[Request, ...]) -> Answer:
@@ -149,22 +150,23 @@ class Session:
                 break
         return answers[-1][0], "; ".join(said for _, said in answers)
 
-    def _do(self, row: Row, action: str, text: str) -> Answer:
+    def _do(self, row: Row, action: str, text: str) -> tuple[Request | Event, Answer]:
+        """What has happened in the end, and the answer."""
         try:
             said = self._actions[action](row.cause, text)
         except BrokenOffError as error:
             self.phase = TABLE[self.phase, Event.BREAK_OFF].to
-            return False, str(error)
+            return Event.BREAK_OFF, (False, str(error))
         except SteadyhandError as error:
-            return False, str(error)
+            return row.cause, (False, str(error))
         self.phase = row.to
-        return True, said
+        return row.cause, (True, said)
 
     def happen(self, event: Event, text: str) -> None:
         """Follow what nobody has asked for; text: why."""
         row = TABLE[self.phase, event]
         assert isinstance(row.action, str)
-        _, said = self._do(row, row.action, text)
+        _, (_, said) = self._do(row, row.action, text)
         self._told(event, text, (False, said))
 
 

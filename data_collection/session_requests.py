@@ -22,7 +22,9 @@ _SENT = {  # what a terminal sends for keys that are no letters
     "\n": "enter", "\r": "enter", " ": "space", "\t": "tab", "\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right",
     "\x1b[D": "left", "\x1b[5~": "pageup", "\x1b[6~": "pagedown",
 }  # fmt: skip
-_SPLIT = re.compile("|".join(map(re.escape, sorted(_SENT, key=len, reverse=True))) + "|.", re.DOTALL)
+# Other keys send sequences as well, whose letters must not be taken for requests.
+_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO."
+_SPLIT = re.compile("|".join(map(re.escape, sorted(_SENT, key=len, reverse=True))) + f"|{_SEQUENCE}|.", re.DOTALL)
 _BACKSPACE, _ESCAPE = "\x7f\b", "\x1b"
 
 

@@ -72,8 +72,11 @@ class Filming:
     def add(self, images: dict) -> None:
         """Append an image (H, W, 3) uint8 of every camera; waits for the encoder."""
         _wait_for(self._encoder)
-        for camera, image in images.items():
-            self._encoder.feed_frame(camera, image)
+        try:
+            for camera, image in images.items():
+                self._encoder.feed_frame(camera, image)
+        except RuntimeError as error:
+            raise SteadyhandError(f"video encoder failed: {error}") from None
 
     def finish(self) -> dict[str, Film]:
         """The films by camera; SteadyhandError if the encoder failed."""

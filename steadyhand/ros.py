@@ -187,8 +187,9 @@ def given_topics(text: str) -> dict[str, type]:
 
 
 def given_subscription(node: Node, name: str, type_: type, callback: Callable[[Any], None] | None) -> Any:
-    """Subscription to a topic outside the table, whatever its publisher's quality of service; none is left out."""
-    qos = QoSProfile(depth=QUEUE_IMAGES, reliability=ReliabilityPolicy.BEST_EFFORT)
+    """Subscription to a topic outside the table, reliable or not; what was latched before is not heard."""
+    large = type_.__name__ in ("Image", "CompressedImage", "PointCloud2")
+    qos = QoSProfile(depth=QUEUE_IMAGES if large else QUEUE, reliability=ReliabilityPolicy.BEST_EFFORT)
     return node.create_subscription(type_, name, callback, qos)
 
 

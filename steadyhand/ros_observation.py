@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from steadyhand import ros, ros_messages
-from steadyhand.errors import unknown
+from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.rotations import rot6d_from_quat
 
 MAX_AGE = 0.2
@@ -37,13 +37,19 @@ ARRAYS = {
 """Types of messages that are lists of numbers; those without a header are stamped when they arrive."""
 
 
+_TAKEN = [f"observation.{name}" for name in ("state", "joints", "reference", "environment_state", "images")]
+
+
 def given_arrays(text: str) -> dict[str, type]:
     """Topics with numbers, "NAME:TYPE" separated by commas: name -> class of its messages, one of ``ARRAYS``."""
-    found = {}
+    found: dict[str, type] = {}
     for entry in filter(None, map(str.strip, text.split(","))):
         name, _, kind = entry.partition(":")
         if kind not in ARRAYS:
             raise unknown("type of numbers", kind, ARRAYS, f"give NAME:TYPE, not '{entry}'")
+        column = array_column(name)
+        if name in ros.TOPICS or column in _TAKEN or column in map(array_column, found):
+            raise SteadyhandError(f"--arrays {name}: the column {column} is taken; remap the topic to another name")
         found[name] = ARRAYS[kind]
     return found
 

@@ -1,7 +1,6 @@
 """The ROS side of both plug-ins: a node that spins for as long as the device is connected."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -10,6 +9,7 @@ import numpy as np
 from steadyhand import ros, ros_messages
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer
+from steadyhand.ros_requests import PoseRequests
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.ros_references import Frames, RefusalError
 
@@ -17,8 +17,6 @@ CONNECT_PATIENCE = 10.0
 """s that a device waits for the other nodes when it connects."""
 PATIENCE = 1.0
 """s that a connected one waits for the robot's next message; the controller has stopped the arm by then."""
-QUARREL = 0.5
-"""s after another node's request in which nothing is sent."""
 HAND_MAX_AGE = 0.3
 """s; after that a hand has let go. The scripted one speaks ten times a second, about what it has seen."""
 
@@ -72,21 +70,13 @@ class RobotLink(_Link):
         super().__init__("lerobot_robot", robot, namespace)
 
     def _connect(self, node: ros.Node) -> StateBuffer:
-        self._target = ros.publisher(node, "target_pose")
-        self._gripper = ros.publisher(node, ros.GRIPPER_COMMAND)
-        self._sent: deque[float] = deque(maxlen=256)  # stamps
-        self._other = 0.0  # when another node has asked for something
-        ros.subscription(node, "target_pose", self._on_target)
+        self._requests = PoseRequests(node)
         return StateBuffer(node, self.robot.joints, environment=self._environment, cameras=self._cameras)
-
-    def _on_target(self, message: ros.PoseStamped) -> None:
-        if ros_messages.get_stamp(message) not in self._sent:
-            self._other = ros.now()
 
     def ready(self) -> dict[str, np.ndarray]:
         """The first observation, when the controller listens, too."""
         observation = self.buffer.now()[1]
-        if self._target.get_subscription_count() < 2:  # ours, and the controller's
+        if not self._requests.heard:
             raise ObservationNotReadyError("nobody listens to target_pose yet")
         return observation
 
@@ -100,16 +90,11 @@ class RobotLink(_Link):
         Raises:
             SteadyhandError: Another node has asked for something within the last 0.5 s; nothing is sent then.
         """
-        if ros.now() - self._other < QUARREL:
-            raise SteadyhandError(
-                "another node publishes target_pose, so nothing is sent and the arm is left to it; end it, or start "
-                "`steadyhand teleop` with --relay"
-            )
         frame = self.buffer.frame_prefix(self.robot.base_frame) + self.robot.base_frame
-        target = ros_messages.pose(position, quaternion, ros.now(), frame)
-        self._sent.append(ros_messages.get_stamp(target))
-        self._gripper.publish(ros_messages.numbers([gripper]))
-        self._target.publish(target)
+        try:
+            self._requests.send(position, quaternion, frame, gripper)
+        except SteadyhandError as error:
+            raise SteadyhandError(f"{error}; end it, or start `steadyhand teleop` with --relay") from None
 
 
 class HandLink(_Link):
@@ -136,6 +121,10 @@ class HandLink(_Link):
         except RefusalError as refusal:
             self.node.get_logger().warning(f"{self._topic} not passed on: {refusal}", throttle_duration_sec=1.0)
             return
+        age = ros.now() - ros_messages.get_stamp(message)
+        if abs(age) > HAND_MAX_AGE:
+            warning = f"{self._topic} is {age:.2f} s old and not passed on; do the clocks differ?"
+            self.node.get_logger().warning(warning, throttle_duration_sec=2.0)
         self._pose = ros_messages.get_stamp(message), pose
 
     def _on_gripper(self, message: ros.Float64MultiArray) -> None:

@@ -70,7 +70,7 @@ def test_only_a_human_discards(places):
     writer, journal, folder = places
     sink = Sink("go", writer, Tap(None, journal), {})
     fill(sink, 0, frames=2)
-    sink.discard(DONE, 1.0)
+    sink.discard(DONE, 1.0, keep=True)
     fill(sink, 1, frames=2)
     sink.abandon("broken off", 2.0)
     assert [episode.label["discarded"] for episode in episodes(folder / "journal")] == [True, False]
@@ -84,7 +84,7 @@ def test_an_episode_that_was_discarded_comes_back(places, both):
     fill(sink, 0, frames=3)
     sink.save(DONE, 1.0)
     fill(sink, 1, frames=4)
-    sink.discard(EpisodeInfo(None, "operator"), 2.0)
+    sink.discard(EpisodeInfo(None, "operator"), 2.0, keep=True)
     assert describe(folder / "dataset")["frames"] == 3
     sink.bring_back()
     sink.take_back()

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -56,10 +57,17 @@ def dataset(twin: Listener, tmp_path_factory) -> Path:
     return path
 
 
-def test_the_robot_follows_the_recorded_requests(twin, dataset, capsys):
+def replay(dataset: Path, episode: int, *options: str) -> str:
+    """What the command says, as a process: beside the listener here it would hear the robot late."""
+    command = [sys.executable, "-m", "steadyhand", "data", "replay", str(dataset), str(episode), "--where", "ros"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_robot_follows_the_recorded_requests(twin, dataset):
     start = begin(twin)[0]
-    assert main(ReplayConfig(dataset, "0", "ros")) == 0
-    said = capsys.readouterr().out
+    said = replay(dataset, 0)
     assert "going" not in said
     assert "replayed: the tool departed by" in said
     time.sleep(0.3)
@@ -67,14 +75,13 @@ def test_the_robot_follows_the_recorded_requests(twin, dataset, capsys):
     assert twin.refused() == {}
 
 
-def test_a_beginning_elsewhere_needs_consent(twin, dataset, capsys, monkeypatch):
+def test_a_beginning_elsewhere_needs_consent(twin, dataset, monkeypatch):
     start = begin(twin)[0]
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(SteadyhandError, match=r"will go 100 mm .* Nobody can be asked here; give --yes"):
         main(ReplayConfig(dataset, "1", "ros"))
     assert np.linalg.norm(twin.pose()[0] - start) < 0.002
-    assert main(ReplayConfig(dataset, "1", "ros", yes=True)) == 0
-    assert "going 100 mm" in capsys.readouterr().out
+    assert "going 100 mm" in replay(dataset, 1, "--yes")
 
 
 def test_refusals_and_a_path_that_is_left(twin, dataset):
