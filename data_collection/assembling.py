@@ -1,5 +1,6 @@
 """A new dataset from episodes of another one: rows are copied and numbered anew, videos are cut, nothing is encoded."""
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -7,20 +8,21 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from steadyhand.data_collection.quality_video import cameras_of, video_file
+from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
 from steadyhand.data_collection.reading import read_table, read_tables
-from steadyhand.data_collection.schema import INFO, SCHEMA, read_info, schema_text
+from steadyhand.data_collection.schema import FIRST_FILE, INFO, SCHEMA, read_info, schema_text
 from steadyhand.data_collection.sidecar import SIDECAR, read_rows, write_rows
 from steadyhand.data_collection.video_cut import copy_frames
-from steadyhand.errors import SteadyhandError
+from steadyhand.errors import SteadyhandError, one_line
 
-FIRST_FILE = "chunk-000/file-000.parquet"
+HINT = "try `steadyhand data repair`, or restore it from a copy"
 STATS, TASKS = Path("meta/stats.json"), Path("meta/tasks.parquet")
 
 
@@ -100,13 +102,7 @@ def _write_data(source: Source, rows: list[dict], file: Path, bar: tqdm) -> None
     file.parent.mkdir(parents=True)
     begin, writer = 0, None
     try:
-        for old, row, episode in zip_longest(source.rows, rows, episode_tables(source)):
-            found = (episode["episode_index"][0].as_py(), len(episode)) if episode is not None else ("none", 0)
-            if found != (old["episode_index"], old["length"]):
-                raise SteadyhandError(
-                    f"'{source.path}' should have {old['length']} rows of episode {old['episode_index']}, "
-                    f"it has {found[1]} of episode {found[0]}; try `steadyhand data repair`"
-                )
+        for row, episode in zip(rows, episode_tables(source), strict=True):
             writer = writer or pq.ParquetWriter(file, episode.schema)
             numbers = np.arange(begin, begin + len(episode))
             episode = _with(episode, "episode_index", np.full(len(episode), row["episode_index"]))
@@ -121,7 +117,20 @@ def _write_data(source: Source, rows: list[dict], file: Path, bar: tqdm) -> None
 
 
 def episode_tables(source: Source) -> Iterator[pa.Table]:
-    """The data rows of every episode; one may begin in one file and end in the next."""
+    """The data rows of every episode, as many as meta/episodes says; SteadyhandError if they are not there."""
+    for row, table in zip_longest(source.rows, _runs(source)):
+        wanted = (row["episode_index"], row["length"]) if row is not None else ("none", 0)
+        found = (table["episode_index"][0].as_py(), len(table)) if table is not None else ("none", 0)
+        if found != wanted:
+            raise SteadyhandError(
+                f"'{source.path}' should have {wanted[1]} rows of episode {wanted[0]} here, "
+                f"it has {found[1]} of episode {found[0]}; {HINT}"
+            )
+        yield table
+
+
+def _runs(source: Source) -> Iterator[pa.Table]:
+    """The rows of one episode after the other; one may begin in one file and end in the next."""
     wanted = pa.array([row["episode_index"] for row in source.rows], pa.int64())
     held: list[pa.Table] = []
     for table in source.tables:
@@ -141,6 +150,22 @@ def _with(table: pa.Table, column: str, values: np.ndarray) -> pa.Table:
     return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
 
 
+@contextlib.contextmanager
+def film(file: Path, images: int) -> Iterator[None]:
+    """Refuse a video file that is missing or damaged or holds fewer images, before or while it is read."""
+    found = images_in(file)
+    if isinstance(found, int):
+        if found >= images:
+            try:
+                yield
+                return
+            except av.FFmpegError as error:
+                found = f"{file.name} cannot be read: {one_line(error)}"
+        else:
+            found = f"{file.name} holds {found} images, its rows need {images}"
+    raise SteadyhandError(f"'{file.parent}': {found}; {HINT}")
+
+
 def _copy_videos(source: Source, rows: list[dict], camera: str, folder: Path) -> None:
     files = defaultdict(list)
     for row in rows:
@@ -149,7 +174,8 @@ def _copy_videos(source: Source, rows: list[dict], camera: str, folder: Path) ->
     for file, episodes in files.items():
         starts = [round(row[f"videos/{camera}/from_timestamp"] * fps) for row in episodes]
         spans = [(start, start + row["length"]) for start, row in zip(starts, episodes, strict=True)]
-        new = copy_frames(file, folder / file.relative_to(source.path), spans, fps)
+        with film(file, spans[-1][1]):
+            new = copy_frames(file, folder / file.relative_to(source.path), spans, fps)
         for row, start in zip(episodes, new, strict=True):
             row[f"videos/{camera}/from_timestamp"] = start / fps
             row[f"videos/{camera}/to_timestamp"] = (start + row["length"]) / fps

@@ -38,6 +38,16 @@ def lock(file: Path, folder: Path) -> IO:
     return handle
 
 
+def publish_folder(folder: Path, output: Path) -> None:
+    """Rename a folder, so that not even a power cut leaves `output` with less than everything in it."""
+    for place, _, files in os.walk(folder):
+        for path in [*(Path(place) / name for name in files), Path(place)]:
+            if not path.is_symlink():
+                sync(path)
+    os.rename(folder, output)
+    sync(output.parent)
+
+
 @contextlib.contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `output` at the end: complete, or not at all.
@@ -58,7 +68,7 @@ def new_folder(output: Path) -> Iterator[Path]:
     try:
         (folder / "new").mkdir()
         yield folder / "new"
-        os.rename(folder / "new", output)
+        publish_folder(folder / "new", output)
     finally:
         held.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 from tyro.conf import Positional
 
-from steadyhand.data_collection.assembling import episode_tables, open_source
+from steadyhand.data_collection.assembling import HINT, episode_tables, film, open_source
 from steadyhand.data_collection.durable import new_folder
-from steadyhand.data_collection.journal_reading import episodes
-from steadyhand.data_collection.quality_video import cameras_of, video_file
+from steadyhand.data_collection.journal_reading import find
+from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
 from steadyhand.data_collection.reading import column_array
 from steadyhand.data_collection.schema import INFO, SCHEMA, column_names, unit
 from steadyhand.data_collection.video_cut import copy_frames
-from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.errors import SteadyhandError
 
 
 @dataclass
@@ -63,11 +63,9 @@ def _converted(config: ExportConfig, dataset: Path) -> Path:
     """An episode of a journal as a dataset: its frames are those that conversion makes."""
     from steadyhand.data_collection import convert  # here: it needs ROS messages
 
-    found = {episode.name: episode.file for episode in episodes(config.path)}
-    if config.episode not in found:
-        raise unknown("episode", config.episode, found)
+    file = find(config.path, config.episode).file
     given: dict[str, Any] = {"robot": config.robot, "cameras": config.cameras, "namespace": config.namespace}
-    convert.main(convert.ConvertConfig(found[config.episode], dataset, task="export", **given))
+    convert.main(convert.ConvertConfig(file, dataset, task="export", **given))
     if not (dataset / INFO).exists():
         raise SteadyhandError(f"{config.episode} cannot be exported, see above")
     return dataset
@@ -84,18 +82,26 @@ def _export(path: Path, episode: int, folder: Path) -> list[str]:
         images = (_decoded(stored["bytes"]) for stored in table[column].to_pylist())
         files.append(_write_images(column, images, fps, folder))
     for camera in cameras_of(source.info):
-        row, name = source.rows[0], camera.split(".")[-1]
+        row = source.rows[0]
         file = video_file(path, source.info, camera, row)
         start = round(row[f"videos/{camera}/from_timestamp"] * fps)
-        span = (start, start + row["length"])
-        encoder = features[camera].get("info") or {}
-        if encoder.get("is_depth_map"):
-            files.append(_write_images(camera, _depths(file, span, encoder), fps, folder))
-        elif copy_frames(file, folder / f"{name}.mp4", [span], fps) == [0]:
-            files.append(f"{name}.mp4")
-        else:
-            files.append(_write_images(camera, _pictures(file, span), fps, folder))
+        with film(file, start + row["length"]):
+            files.append(_write_video(camera, features[camera], file, (start, start + row["length"]), fps, folder))
     return files
+
+
+def _write_video(camera: str, feature: dict, file: Path, span: tuple[int, int], fps: float, folder: Path) -> str:
+    name, encoder = _file_name(camera), feature.get("info") or {}
+    if encoder.get("is_depth_map"):
+        return _write_images(camera, _depths(file, span, encoder), fps, folder)
+    copy_frames(file, folder / f"{name}.mp4", [span], fps)
+    if images_in(folder / f"{name}.mp4") == span[1] - span[0]:  # else the film of several episodes cannot be cut
+        return f"{name}.mp4"
+    return _write_images(camera, _pictures(file, span), fps, folder)
+
+
+def _file_name(column: str) -> str:
+    return column.removeprefix("observation.images.")
 
 
 def _write_csv(table: pa.Table, features: dict, ours: bool, file: Path) -> None:
@@ -129,7 +135,7 @@ def _write_images(column: str, images: Iterator[np.ndarray], fps: float, folder:
 
     from steadyhand.sim.video import write_video  # here: it brings the renderer
 
-    name, first = column.split(".")[-1], next(images)
+    name, first = _file_name(column), next(images)
     if first.dtype == np.uint8:
         write_video(folder / f"{name}.mp4", (_even(image) for image in _chain(first, images)), round(fps))
         return f"{name}.mp4"
@@ -159,12 +165,16 @@ def _decoded(content: bytes) -> np.ndarray:
 def _frames(file: Path, span: tuple[int, int]) -> Iterator[Any]:
     import av
 
+    count = 0
     with av.open(str(file)) as video:
-        for i, frame in enumerate(video.decode(video=0)):
-            if i >= span[1]:
+        for frame in video.decode(video=0):
+            if count >= span[1]:
                 return
-            if i >= span[0]:
+            if count >= span[0]:
                 yield frame
+            count += 1
+    if count < span[1]:
+        raise SteadyhandError(f"'{file}': only {count} images can be read, its rows need {span[1]}; {HINT}")
 
 
 def _pictures(file: Path, span: tuple[int, int]) -> Iterator[np.ndarray]:

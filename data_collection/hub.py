@@ -1,6 +1,7 @@
 """`steadyhand data push|pull`: datasets to and from the Hugging Face Hub, or a server like it (HF_ENDPOINT)."""
 
 import contextlib
+import glob
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from steadyhand.data_collection import publish
+from steadyhand.data_collection.durable import publish_folder
 from steadyhand.data_collection.reading import describe
 from steadyhand.data_collection.schema import SCHEMA, read_info
 from steadyhand.errors import SteadyhandError, one_line
@@ -134,21 +136,24 @@ def card(dataset: Path, license_: str) -> str:
 
 def pull(config: PullConfig) -> int:
     """Download a dataset; it appears complete or not at all."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
     _require_full_name(config.repo_id)
     if config.output.exists():
         raise SteadyhandError(f"output folder '{config.output}' exists; choose another folder or remove it")
-    source = f"{config.repo_id}.{config.revision}".replace("/", "--")  # another one must not go on there
-    partial = config.output.with_name(f".{config.output.name}.{source}")
     with _one_line_errors(f"cannot pull '{config.repo_id}'"):
-        snapshot_download(config.repo_id, repo_type="dataset", revision=config.revision, local_dir=partial)
+        commit = str(HfApi().dataset_info(config.repo_id, revision=config.revision).sha)
+        begun = f".{config.output.name}.{config.repo_id.replace('/', '--')}."
+        partial = config.output.with_name(begun + commit)  # another version must not go on there
+        snapshot_download(config.repo_id, repo_type="dataset", revision=commit, local_dir=partial)
     try:
         info = read_info(partial)
     except SteadyhandError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(partial / ".cache", ignore_errors=True)
-    partial.rename(config.output)
+    publish_folder(partial, config.output)
+    for left in config.output.parent.glob(f"{glob.escape(begun)}*"):  # of other versions
+        shutil.rmtree(left, ignore_errors=True)
     print(f"{config.output}: {info['total_episodes']} episodes, {info['total_frames']} frames")
     return 0

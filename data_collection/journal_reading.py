@@ -20,7 +20,7 @@ from mcap.writer import MCAP0_MAGIC
 
 from steadyhand.data_collection.journal import LABELS, LATER
 from steadyhand.data_collection.journal_process import LABEL, METADATA
-from steadyhand.errors import SteadyhandError, one_line
+from steadyhand.errors import SteadyhandError, one_line, unknown
 
 log = logging.getLogger(__name__)
 _BROKEN = (McapError, zstandard.ZstdError, struct.error, ValueError, MemoryError)  # the last: a damaged length
@@ -92,6 +92,17 @@ def episodes(folder: Path) -> list[Episode]:
         raise SteadyhandError(f"'{folder}' holds no MCAP file; give the folder of a journal, or an MCAP file")
     later = functools.cache(_later)
     return [_episode(file.resolve(), later) for file in files]
+
+
+def find(path: Path, name: str) -> Episode:
+    """Return the one episode of that name in a journal, a folder of bags or an MCAP file."""
+    known = episodes(path)
+    found = [episode for episode in known if episode.name == name]
+    if not found:
+        raise unknown("episode", name, dict.fromkeys(episode.name for episode in known))
+    if len(found) > 1:
+        raise SteadyhandError(f"'{path}' holds {len(found)} episodes {name}; give one journal")
+    return found[0]
 
 
 def _later(journal: Path) -> dict[str, dict]:

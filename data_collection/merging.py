@@ -17,11 +17,19 @@ import pyarrow.parquet as pq
 from steadyhand.data_collection.durable import new_folder
 from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, UNKNOWN, Segment, human_mask
 from steadyhand.data_collection.reading import load_columns, read_tables
-from steadyhand.data_collection.schema import INFO, SCHEMA, STAMP, differing, features, read_info, schema_text
+from steadyhand.data_collection.schema import (
+    FIRST_FILE,
+    INFO,
+    SCHEMA,
+    STAMP,
+    differing,
+    features,
+    read_info,
+    schema_text,
+)
 from steadyhand.data_collection.sidecar import SIDECAR, EpisodeInfo, read_rows, sidecar_row, write_rows
 from steadyhand.errors import SteadyhandError, one_line
 
-_FIRST_FILE = "chunk-000/file-000.parquet"
 # Of an episode's row: the numbers of the files that hold it.
 _FILE_NUMBERS = [
     "data/chunk_index",
@@ -164,7 +172,7 @@ def _add_stats(folder: Path, name: str, values: np.ndarray, episodes: pa.Table) 
 
 def _write_tables(tables, folder: Path) -> None:
     """Write tables of the same columns into the first file of a folder, a row group each."""
-    file = folder / _FIRST_FILE
+    file = folder / FIRST_FILE
     file.parent.mkdir(parents=True)
     tables = iter(tables)
     first = next(tables)

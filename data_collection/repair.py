@@ -43,12 +43,12 @@ def repair_dataset(config: RepairConfig) -> None:
     if config.output.exists():
         raise SteadyhandError(f"output folder '{config.output}' exists; choose another folder or remove it")
     wreck = Wreck(config.path, config.like)
+    source = wreck.source()
     for note in wreck.notes:
         print(note)
     for episode, found in sorted(wreck.found.items()):
         if found.why:
             print(f"episode {episode}: lost: {found.why}")
-    source = wreck.source()
     if not source.rows:
         reasons = "; ".join(dict.fromkeys(found.why for found in wreck.found.values())) or "it has no rows"
         raise SteadyhandError(f"nothing of '{config.path}' can be saved ({reasons}); its files stay as they are")

@@ -212,15 +212,20 @@ class Wreck:
     def source(self) -> Source:
         """The episodes that can be kept."""
         kept = {episode: found for episode, found in sorted(self.found.items()) if not found.why}
-        tasks = self._tasks
-        if tasks is None:
-            import pandas as pd
-
-            used = sorted({task for found in kept.values() for task in found.tasks})
-            index = pd.Index([self._text(task) for task in used], name="task")
-            tasks = pa.Table.from_pandas(pd.DataFrame({"task_index": used}, index=index))
         rows = [found.row for found in kept.values()]
-        return Source(self.path, self.info, tasks, self._tables(), rows, self._sidecar(kept))
+        return Source(self.path, self.info, self._all_tasks(kept), self._tables(), rows, self._sidecar(kept))
+
+    def _all_tasks(self, kept: dict[int, Found]) -> pa.Table:
+        """A row for every task up to the last one in use: LeRobot looks them up by their place."""
+        import pandas as pd
+
+        used = range(1 + max((task for found in kept.values() for task in found.tasks), default=-1))
+        if self._tasks is not None and len(self._tasks) >= len(used):
+            return self._tasks
+        if self._tasks is not None:
+            self.notes.append(f"meta/tasks.parquet holds {len(self._tasks)} of {len(used)} tasks: the others are lost")
+        index = pd.Index([self._text(task) for task in used], name="task")
+        return pa.Table.from_pandas(pd.DataFrame({"task_index": used}, index=index))
 
     def _sidecar(self, kept: dict[int, Found]) -> list[dict] | None:
         if not (self.path / SCHEMA).exists() and not (self.path / SIDECAR).exists():

@@ -16,6 +16,7 @@ def repair_journal(path: Path, output: Path) -> None:
     journals = {episode.file.parent.parent for episode in found if episode.metadata}
     if len(journals) > 1:
         raise SteadyhandError(f"'{path}' holds several journals; repair one at a time")
+    _require_names(path, found)
     counts = {"whole": 0, "repaired": 0, "empty": 0}
     with new_folder(output) as folder:
         for episode in found:
@@ -31,15 +32,35 @@ def repair_journal(path: Path, output: Path) -> None:
     )
 
 
+def _is_whole(episode: Episode) -> bool:
+    return episode.state is State.FINISHED and (episode.file.parent / "metadata.yaml").exists()
+
+
+def _new_name(episode: Episode) -> str:
+    """Of the bag that the episode becomes: that of its folder, or of its file if it is written anew from others'."""
+    bag = episode.file.parent.name
+    return bag if episode.metadata or _is_whole(episode) else episode.file.stem.removesuffix("_0")
+
+
+def _require_names(path: Path, found: list[Episode]) -> None:
+    """Refuse what would become two bags of one name; the files of a whole bag, which others split, become one."""
+    sources: dict[str, set[Path]] = {}
+    for episode in found:
+        sources.setdefault(_new_name(episode), set()).add(episode.file.parent if _is_whole(episode) else episode.file)
+    for name, bags in sources.items():
+        if len(bags) > 1:
+            raise SteadyhandError(f"'{path}' holds several bags named {name}; repair one folder at a time")
+
+
 def _repair(episode: Episode, folder: Path) -> str:
     if episode.state is State.RECORDING:
         raise SteadyhandError(f"{episode.name} is being recorded; repair it when that has ended")
     bag = episode.file.parent
-    if episode.state is State.FINISHED and (bag / "metadata.yaml").exists():
+    if _is_whole(episode):
         if not (folder / bag.name).exists():  # others split a bag into several files
             shutil.copytree(bag, folder / bag.name)
         return "whole"
-    name = bag.name if episode.metadata else episode.file.stem.removesuffix("_0")
+    name = _new_name(episode)
     new, messages, count = EpisodeFile(folder / name, episode.metadata), Messages(episode), 0
     for schema, channel, message in messages.records():
         if schema is None or (channel.message_encoding, schema.encoding) != ("cdr", "ros2msg"):

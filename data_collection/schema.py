@@ -12,6 +12,7 @@ from steadyhand.errors import SteadyhandError
 SCHEMA_VERSION = 2  # 2: subtask, chunk_index, controller_status, stamp
 FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
 INFO = Path("meta/info.json")
+FIRST_FILE = "chunk-000/file-000.parquet"  # of data and of meta/episodes
 SCHEMA = FOLDER / "schema.json"
 STAMP = "stamp"  # of the decision: LeRobot's own timestamp is the ideal one, a multiple of 1 / fps
 

@@ -41,6 +41,10 @@ class SplitConfig:
 
 def main(config: SplitConfig) -> int:
     """Write one or two new datasets."""
+    if config.rest is not None:
+        output, rest = config.output.resolve(), config.rest.resolve()
+        if output.is_relative_to(rest) or rest.is_relative_to(output):
+            raise SteadyhandError(f"--rest '{config.rest}' and --output '{config.output}' must be two separate folders")
     source = open_source(config.dataset)
     excluded = read_exclusions(config.exclude, [config.dataset])[0] if config.exclude else []
     candidates = [i for i in range(len(source.rows)) if i not in set(excluded)]

@@ -14,6 +14,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.files: dict[str, bytes] = {}
+        self.commit = COMMIT
+        self.refused = ""  # a file that cannot be had
         self.tags: list[str] = []
         self.created: dict = {}
 
@@ -69,15 +71,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         hub = self.server
-        if found := re.search(rf"/datasets/[^/]+/[^/]+/resolve/{COMMIT}/(.*)", self.path):
+        found = re.search(rf"/datasets/[^/]+/[^/]+/resolve/{hub.commit}/(.*)", self.path)
+        if found and found[1] != hub.refused:
             content = hub.files[found[1]]
             tag = hashlib.sha1(content).hexdigest()
-            self._send(content, ETag=f'"{tag}"', X_Repo_Commit=COMMIT)
+            self._send(content, ETag=f'"{tag}"', X_Repo_Commit=hub.commit)
         elif re.search(r"/api/datasets/[^/]+/[^/]+/tree/", self.path):
             self._json([{"type": "file", "path": f, "size": len(c), "oid": "0" * 40} for f, c in hub.files.items()])
         elif re.search(r"/api/datasets/[^/]+/[^/]+(/revision/.*)?$", self.path):
             files = [{"rfilename": file} for file in hub.files]
-            self._json({"id": "a/b", "sha": COMMIT, "siblings": files, "tags": [], "private": True, "downloads": 0})
+            self._json({"id": "a/b", "sha": hub.commit, "siblings": files, "tags": [], "private": True, "downloads": 0})
         else:
             self._json({}, 404)
 

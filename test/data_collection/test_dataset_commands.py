@@ -9,19 +9,23 @@ from pathlib import Path
 import av
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hub_stub import Hub
+from lerobot.configs import RGBEncoderConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from PIL import Image
 from plain_lerobot import LENGTHS
 from recording import FILMED, PLAIN, frame, length, open_writer, record
-from test_repair import assert_same_frames, lerobot
+from test_repair import assert_same_frames, contents, lerobot
 
 from steadyhand.cli import main
-from steadyhand.data_collection import assembling, export
+from steadyhand.data_collection import assembling
 from steadyhand.data_collection.dataset import describe, features, load_columns, load_sidecar
 from steadyhand.data_collection.durable import lock
 from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.video_cut import copy_frames
 
 STARTS = np.cumsum([0, *LENGTHS])
 
@@ -61,11 +65,14 @@ def test_a_dataset_of_plain_lerobot_is_read(finished, tmp_path, capsys):
     assert "task 1" in said
     assert run("check", finished) == 0
     capsys.readouterr()
-    original = lerobot(finished)
+    original, before = lerobot(finished), contents(finished)
     assert run("split", finished, "--episodes", "1,3", "--output", tmp_path / "some", "--rest", tmp_path / "rest") == 0
     assert_same_frames(lerobot(tmp_path / "some"), original, frames_of(1, 3))
     assert_same_frames(lerobot(tmp_path / "rest"), original, frames_of(0, 2))
+    assert contents(finished) == before
+    parts = contents(tmp_path / "some"), contents(tmp_path / "rest")
     assert run("merge", tmp_path / "some", tmp_path / "rest", "--output", tmp_path / "all") == 0
+    assert (contents(tmp_path / "some"), contents(tmp_path / "rest")) == parts
     assert_same_frames(lerobot(tmp_path / "all"), original, frames_of(1, 3, 0, 2))
     merged = lerobot(tmp_path / "all").meta.stats
     for column in ("action", "observation.images.top", "observation.images.still"):
@@ -107,6 +114,9 @@ def test_split_by_outcome_and_lot(ours, tmp_path, capsys):
     }.items():
         assert run("split", ours, *wrong, "--output", tmp_path / "none") == 2
         assert said in capsys.readouterr().err
+    for rest in (tmp_path / "none", tmp_path / "none/rest", tmp_path):
+        assert run("split", ours, "--episodes", "1", "--output", tmp_path / "none", "--rest", rest) == 2
+        assert "two separate folders" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
@@ -169,7 +179,9 @@ def test_a_killed_merge_leaves_nothing_that_looks_whole(tmp_path):
 
 
 def test_export(ours, finished, tmp_path, capsys):
+    before = contents(ours)
     assert run("export", ours, "1", "--output", tmp_path / "ours") == 0
+    assert contents(ours) == before
     table = pd.read_csv(tmp_path / "ours" / "frames.csv")
     expected = [frame(FILMED, 1, i) for i in range(length(1))]
     np.testing.assert_allclose(table["action.x [m]"], [values["action"][0] for values in expected], rtol=1e-6)
@@ -189,12 +201,32 @@ def test_export(ours, finished, tmp_path, capsys):
     assert "allowed: 0..3" in capsys.readouterr().err
 
 
-def test_export_of_depth_as_png(tmp_path):
-    images = [np.full((4, 6), 1000 * i, np.uint16) for i in range(3)]
-    name = export._write_images("observation.images.depth", iter(images), 10, tmp_path)
-    assert name.startswith("depth/")
-    stored = [np.array(Image.open(file)) for file in sorted((tmp_path / "depth").glob("*.png"))]
-    np.testing.assert_array_equal(stored, images)
+def test_export_of_depth_as_png_and_of_cameras_of_two_arms(tmp_path):
+    sizes = {"names": ["height", "width", "channels"], "dtype": "video"}
+    columns = {f"observation.images.{side}.front": {**sizes, "shape": (32, 48, 3)} for side in ("left", "right")}
+    depth = {**sizes, "shape": (64, 96, 1), "info": {"is_depth_map": True}}
+    dataset = LeRobotDataset.create(
+        "local/x",
+        10,
+        columns | {"observation.images.depth": depth},
+        root=tmp_path / "arms",
+        rgb_encoder=RGBEncoderConfig(vcodec="h264"),
+    )
+    ramp = np.linspace(300, 3000, 64 * 96).reshape(64, 96, 1).astype(np.uint16)
+    for i in range(3):
+        filmed = {name: np.full((32, 48, 3), 200 * side, np.uint8) for side, name in enumerate(columns)}
+        dataset.add_frame({**filmed, "observation.images.depth": ramp + 100 * i, "task": "x"})
+    dataset.save_episode()
+    dataset.finalize()
+    assert run("export", tmp_path / "arms", "0", "--output", tmp_path / "files") == 0
+    for side, name in enumerate(("left", "right")):
+        film = pictures(tmp_path / "files" / f"{name}.front.mp4")
+        np.testing.assert_allclose(film, np.full((3, 32, 48, 3), 200.0 * side), atol=5)
+    stored = [np.array(Image.open(file)) for file in sorted((tmp_path / "files/depth").glob("*.png"))]
+    assert stored[0].dtype == np.uint16
+    for i, image in enumerate(stored):
+        np.testing.assert_allclose(image, ramp[..., 0] + 100.0 * i, atol=30)  # mm; the codec is lossy
+    assert len(stored) == 3
 
 
 @pytest.fixture
@@ -228,6 +260,13 @@ def test_push_and_pull(ours, hub, tmp_path, monkeypatch, capsys):
     assert run("pull", "me/pegs", "--output", tmp_path / "pulled") == 0
     assert load_sidecar(tmp_path / "pulled") == load_sidecar(ours)
     assert not (tmp_path / "pulled/.cache").exists()
+    hub.refused = "meta/info.json"
+    assert run("pull", "me/pegs", "--output", tmp_path / "newer") == 2
+    hub.commit, hub.refused = "1" * 40, ""  # while it is interrupted
+    del hub.files["meta/steadyhand/episodes.parquet"]
+    assert run("pull", "me/pegs", "--output", tmp_path / "newer") == 0
+    assert set(map(str, contents(tmp_path / "newer"))) == set(hub.files) - {".gitattributes"}
+    assert not list(tmp_path.glob(".newer.*"))
     capsys.readouterr()
 
     assert run("pull", "me/pegs", "--output", tmp_path / "pulled") == 2
@@ -252,8 +291,37 @@ def test_push_and_pull(ours, hub, tmp_path, monkeypatch, capsys):
 
 def test_a_dataset_with_wrong_rows_is_refused(ours, tmp_path, capsys):
     broken = shutil.copytree(ours, tmp_path / "broken")
-    (broken / "data/chunk-000/file-002.parquet").unlink()
-    assert run("split", broken, "--episodes", "2", "--output", tmp_path / "out") == 2
-    assert "steadyhand data repair" in capsys.readouterr().err
+    file = broken / "data/chunk-000/file-002.parquet"
+    rows = pq.read_table(file)
+    for table in (None, rows.slice(0, 2), pa.concat_tables([rows, rows])):
+        file.unlink()
+        if table is not None:
+            pq.write_table(table, file)
+        for command in (["split", broken, "--episodes", "2"], ["export", broken, "2"]):
+            assert run(*command, "--output", tmp_path / "out") == 2
+            assert "steadyhand data repair" in capsys.readouterr().err
+        file.touch()
     assert not (tmp_path / "out").exists()
     assert len(assembling.open_source(ours).rows) == 4
+
+
+def test_a_damaged_film_is_refused(ours, tmp_path, capsys):
+    broken = shutil.copytree(ours, tmp_path / "broken")
+    film = broken / "videos/observation.images.front/chunk-000/file-002.mp4"
+    content = film.read_bytes()
+    copy_frames(film, tmp_path / "short.mp4", [(0, 2)], 10)
+    for damaged, said in {
+        None: "no file file-002.mp4",
+        content[:200]: "file-002.mp4 cannot be read",
+        (tmp_path / "short.mp4").read_bytes(): "file-002.mp4 holds 2 images, its rows need",
+    }.items():
+        film.unlink()
+        if damaged is not None:
+            film.write_bytes(damaged)
+        for command in (["split", broken, "--episodes", "2"], ["export", broken, "2"]):
+            assert run(*command, "--output", tmp_path / "out") == 2
+            refused = capsys.readouterr().err
+            assert said in refused
+            assert "steadyhand data repair" in refused
+        film.touch()
+    assert not (tmp_path / "out").exists()

@@ -1,20 +1,21 @@
-import filecmp
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from journaling import number, write
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from mcap.writer import Writer
 from plain_lerobot import EPISODES, LENGTHS
 from recording import PLAIN, open_writer, record
 from rosbags.rosbag2 import Reader
 
 from steadyhand.data_collection.dataset import load_sidecar
 from steadyhand.data_collection.journal import Journal, relabel
-from steadyhand.data_collection.journal_reading import Messages, State, episodes
+from steadyhand.data_collection.journal_reading import Messages, State, episodes, find
 from steadyhand.data_collection.parquet_salvage import salvage_parquet
 from steadyhand.data_collection.repair import RepairConfig, main
 from steadyhand.data_collection.video_cut import copy_frames
@@ -25,6 +26,11 @@ DATA, VIDEO = "data/chunk-000/file-000.parquet", "videos/observation.images.top/
 
 def lerobot(path: Path) -> LeRobotDataset:
     return LeRobotDataset("local/test", root=path, video_backend="pyav")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file, to see that none is changed, added or taken away."""
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def assert_same_frames(dataset: LeRobotDataset, original: LeRobotDataset, frames: list[int]) -> None:
@@ -52,11 +58,10 @@ def broken(plain, tmp_path) -> Path:
 def test_what_lerobot_loses_by_kill_9_comes_back(plain, original, tmp_path, capsys, name):
     with pytest.raises(pa.ArrowInvalid):
         pq.read_table(plain / name / DATA)
-    before = shutil.copytree(plain / name, tmp_path / "before")
+    before = contents(plain / name)
     main(RepairConfig(plain / name, tmp_path / "repaired"))
     assert f"{EPISODES} episodes saved" in capsys.readouterr().out
-    unchanged = filecmp.dircmp(plain / name, before)
-    assert not unchanged.diff_files + unchanged.left_only + unchanged.right_only
+    assert contents(plain / name) == before
     repaired = lerobot(tmp_path / "repaired")
     assert_same_frames(repaired, original, list(range(sum(LENGTHS))))
     assert repaired.meta.stats.keys() == original.meta.stats.keys()
@@ -105,6 +110,22 @@ def test_lost_metadata(broken, plain, original, tmp_path, capsys):
     assert lerobot(tmp_path / "again")[29]["task"] == "unknown task 1"
 
 
+@pytest.mark.parametrize("readable", [0, 1])
+def test_tasks_are_found_by_their_place(plain, tmp_path, capsys, readable):
+    broken = shutil.copytree(plain / "finished", tmp_path / "broken")
+    tasks, rows = pq.read_table(broken / "meta/tasks.parquet"), pq.read_table(broken / DATA)
+    pq.write_table(rows.filter(pc.equal(rows["task_index"], 1)), broken / DATA)
+    if readable:
+        pq.write_table(tasks.slice(0, readable), broken / "meta/tasks.parquet")
+    else:
+        (broken / "meta/tasks.parquet").write_bytes(b"")
+    main(RepairConfig(broken, tmp_path / "repaired"))
+    assert ("holds 1 of 2 tasks" if readable else "meta/tasks.parquet cannot be read") in capsys.readouterr().out
+    repaired = lerobot(tmp_path / "repaired")
+    assert [repaired[i]["task"] for i in (0, -1)] == ["unknown task 1"] * 2
+    assert list(repaired.meta.tasks.index) == ["task 0" if readable else "unknown task 0", "unknown task 1"]
+
+
 def test_a_dataset_of_ours_keeps_what_is_known(tmp_path, capsys):
     with open_writer(tmp_path / "ours") as writer:
         record(writer, PLAIN, 3)
@@ -151,7 +172,9 @@ def test_a_cut_off_journal_becomes_whole(tmp_path, capsys):
     file.write_bytes(file.read_bytes()[: 2 * file.stat().st_size // 3])
     (file.parent / "metadata.yaml").unlink()
     relabel(folder, "episode_000001", note="power cut")
+    before = contents(folder)
     main(RepairConfig(folder, tmp_path / "repaired"))
+    assert contents(folder) == before
     said = capsys.readouterr().out
     assert "the file breaks off" in said
     assert "1 episodes repaired" in said
@@ -163,3 +186,28 @@ def test_a_cut_off_journal_becomes_whole(tmp_path, capsys):
             assert [number(raw) for _, _, raw in bag.messages()] == list(range(bag.message_count))
     with pytest.raises(SteadyhandError, match="does not exist"):
         main(RepairConfig(tmp_path / "nothing", tmp_path / "out"))
+
+
+def test_bags_of_one_name_are_refused(tmp_path):
+    for day in ("mon", "tue"):
+        bag = tmp_path / "days" / day / "bag"
+        bag.mkdir(parents=True)
+        with (bag / "bag_0.mcap").open("wb") as stream:
+            writer = Writer(stream)
+            writer.start()
+            writer.finish()
+    days, output = tmp_path / "days", tmp_path / "out"
+    refusal = f"'{days}' holds several bags named bag; repair one folder at a time"
+    for _ in ("cut off", "whole"):
+        with pytest.raises(SteadyhandError) as refused:
+            main(RepairConfig(days, output))
+        assert str(refused.value) == refusal
+        for bag in days.glob("*/bag"):
+            (bag / "metadata.yaml").touch()
+    assert not output.exists()
+    with pytest.raises(SteadyhandError, match="holds 2 episodes bag_0; give one journal"):
+        find(days, "bag_0")
+    with pytest.raises(SteadyhandError, match=r"allowed: bag_0$"):
+        find(days / "mon", "bag_1")
+    main(RepairConfig(days / "mon", output))
+    assert find(output, "bag_0").state is State.FINISHED
