@@ -114,15 +114,13 @@ def _of_journal(path: Path, given: str, robot: str | None, task: str) -> Recordi
     """The frames that a conversion would make of it."""
     from steadyhand.data_collection.convert import ConvertConfig, settings_of
     from steadyhand.data_collection.convert_episode import Replay
-    from steadyhand.data_collection.journal_reading import episodes
+    from steadyhand.data_collection.journal_reading import find
     from steadyhand.data_collection.ros_record import FPS
 
-    found = {episode.name: episode for episode in episodes(path)}
     name = f"episode_{int(given):06d}" if given.isdecimal() else given
-    if name not in found:
-        raise unknown("episode", given, found, f"journal '{path}'")
-    settings = settings_of(found[name], ConvertConfig(path, Path(), robot=robot, task=task))
-    played = Replay(found[name], replace(settings, cameras=[]), load_robot(settings.robot))
+    episode = find(path, name)
+    settings = settings_of(episode, ConvertConfig(path, Path(), robot=robot, task=task))
+    played = Replay(episode, replace(settings, cameras=[]), load_robot(settings.robot))
     frames = list(played.frames())
     if not frames:
         raise SteadyhandError(f"{name} has no frame ({played.source.reason or 'no target_pose'}); choose another one")

@@ -128,6 +128,13 @@ def test_keys_and_pedals():
         key_map("h=halt")
 
 
+def test_other_keys_ask_for_nothing():
+    """F2, Ctrl+Left, End, F5 and Delete end in letters, or begin like Esc."""
+    keys = KeyRequests(Typed("\x1bOQ\x1b[1;5D\x1b[F\x1b[15~s", "nab\x1b[3~c\n"), key_map(""))
+    assert keys.poll() == [("stop_success", "")]
+    assert keys.poll() == [("note", "abc")]
+
+
 def test_a_note_is_typed():
     keys = KeyRequests(Typed("nThe cube", "\x1b[A slippt", "\x7fed\ns", "nx\x1bd", "n\nq"), key_map(""))
     assert keys.poll() == []
