@@ -251,6 +251,7 @@ def test_several_workers_make_the_same_dataset(journal, converted, tmp_path, cap
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_kill_9_at_50_random_moments(journal, converted, tmp_path):
     """Of the command or of a worker: what is there opens, and repeating completes it."""
     kills, seed = 50, 71_000
