@@ -29,7 +29,7 @@ class ExportConfig:
     path: Positional[Path]
     """Folder of a LeRobot v3 dataset, of a journal, or an MCAP file."""
     episode: Positional[str]
-    """Its number in the dataset, or its name in the journal, e.g. episode_000003."""
+    """Its number; of a journal also its name, e.g. episode_000003."""
     output: Path
     """Folder to create."""
     robot: str | None = None

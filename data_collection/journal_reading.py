@@ -18,7 +18,7 @@ from mcap.records import Channel, Footer, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader
 from mcap.writer import MCAP0_MAGIC
 
-from steadyhand.data_collection.journal import LABELS, LATER
+from steadyhand.data_collection.journal import LABELS, LATER, episode_name
 from steadyhand.data_collection.journal_process import LABEL, METADATA
 from steadyhand.errors import SteadyhandError, one_line, unknown
 
@@ -94,9 +94,9 @@ def episodes(folder: Path) -> list[Episode]:
     return [_episode(file.resolve(), later) for file in files]
 
 
-def find(path: Path, name: str) -> Episode:
-    """Return the one episode of that name in a journal, a folder of bags or an MCAP file."""
-    known = episodes(path)
+def find(path: Path, given: str) -> Episode:
+    """Return the one episode of that name, or number, in a journal, a folder of bags or an MCAP file."""
+    known, name = episodes(path), episode_name(int(given)) if given.isdecimal() else given
     found = [episode for episode in known if episode.name == name]
     if not found:
         raise unknown("episode", name, dict.fromkeys(episode.name for episode in known))

@@ -117,8 +117,8 @@ def _of_journal(path: Path, given: str, robot: str | None, task: str) -> Recordi
     from steadyhand.data_collection.journal_reading import find
     from steadyhand.data_collection.ros_record import FPS
 
-    name = f"episode_{int(given):06d}" if given.isdecimal() else given
-    episode = find(path, name)
+    episode = find(path, given)
+    name = episode.name
     settings = settings_of(episode, ConvertConfig(path, Path(), robot=robot, task=task))
     played = Replay(episode, replace(settings, cameras=[]), load_robot(settings.robot))
     frames = list(played.frames())
