@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from steadyhand import __version__
+from steadyhand import __version__, interrupts
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.gl import check_gl
 
@@ -82,7 +82,8 @@ ENVIRONMENT_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errn
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and return the exit status: 0 done, 2 a mistake the user can fix, 130 stopped by Ctrl-C."""
     try:
-        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        with interrupts.kept():
+            status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except SteadyhandError as error:

@@ -34,9 +34,11 @@ def test_who_keeps_the_systems_time_is_told(running):
         assert abs(ros.now() - time.time()) < 0.01
 
         def told() -> bool:
-            with pytest.raises(ObservationNotReadyError) as error:
+            try:
                 buffer.now()
-            return "--sim-time" in str(error.value)
+            except ObservationNotReadyError as error:
+                return "--sim-time" in str(error)
+            return False  # a twin that has just started is not ahead by enough
 
         end = time.monotonic() + 10.0
         while not told():
