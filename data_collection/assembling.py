@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
-from steadyhand.data_collection.reading import read_table, read_tables
+from steadyhand.data_collection.reading import episode_rows, read_table, read_tables
 from steadyhand.data_collection.schema import FIRST_FILE, INFO, SCHEMA, read_info, schema_text
 from steadyhand.data_collection.sidecar import SIDECAR, read_rows, write_rows
 from steadyhand.data_collection.video_cut import copy_frames
@@ -59,11 +59,7 @@ def open_source(path: Path) -> Source:
     total = int(info["total_episodes"])
     if not total:
         raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
-    rows = [row for table in read_tables(path, "meta/episodes", None, total) for row in table.to_pylist()]
-    if [row["episode_index"] for row in rows] != list(range(total)):
-        raise SteadyhandError(
-            f"meta/episodes of '{path}' does not list its {total} episodes in order; try `steadyhand data repair`"
-        )
+    rows = episode_rows(path, total, statistics=True)
     sidecar = read_rows(path) if (path / SIDECAR).is_file() else None
     tables = read_tables(path, "data", None, int(info["total_frames"]))
     return Source(path, info, read_table(path / TASKS, None), tables, rows, sidecar)

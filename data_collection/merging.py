@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from steadyhand.data_collection.durable import new_folder
 from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, UNKNOWN, Segment, human_mask
-from steadyhand.data_collection.reading import load_columns, read_tables
+from steadyhand.data_collection.reading import episode_rows, load_columns, read_tables
 from steadyhand.data_collection.schema import (
     FIRST_FILE,
     INFO,
@@ -203,8 +203,7 @@ def _sidecar(path: Path) -> list[dict]:
     if (path / SIDECAR).exists():
         return read_rows(path)
     info = read_info(path)
-    tables = read_tables(path, "meta/episodes", ["tasks", "length"], info["total_episodes"])
-    episodes = [row for table in tables for row in table.to_pylist()]
+    episodes = episode_rows(path, int(info["total_episodes"]))
     human = [0] * len(episodes)
     if "segment" in info["features"]:
         frames = load_columns([path], ["segment"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.reading import column_array, read_table, read_tables
+from steadyhand.data_collection.reading import column_array, episode_rows, read_tables
 from steadyhand.data_collection.schema import (
     ACTION_NAMES,
     AUTOMATIC,
@@ -125,7 +125,7 @@ def load_recorded(path: Path | str) -> Recorded:
     info = read_info(path)
     if not info["total_episodes"]:
         raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
-    rows = list(_episode_rows(path, int(info["total_episodes"])))
+    rows = episode_rows(path, int(info["total_episodes"]))
     numeric = {name: f["shape"] for name, f in info["features"].items() if _NUMERIC.fullmatch(f["dtype"])}
     tables = list(read_tables(path, "data", list(numeric), int(info["total_frames"])))
     if not tables:
@@ -139,22 +139,6 @@ def load_recorded(path: Path | str) -> Recorded:
     ours = (path / SIDECAR).is_file()
     robot = read_schema(path)["robot"] if (path / SCHEMA).is_file() else ""
     return Recorded(path, info, columns, rows, load_sidecar(path) if ours else None, robot)
-
-
-def _episode_rows(path: Path, total: int) -> Iterator[dict]:
-    """The rows of meta/episodes without their statistics, their tasks as text."""
-    found = 0
-    for file in sorted((path / "meta/episodes").glob("*/*.parquet")):
-        table = read_table(file, None)
-        kept = [name for name in table.column_names if not name.startswith("stats/")]
-        for row in table.select(kept).slice(0, total - found).to_pylist():
-            found += 1
-            yield row
-    if found < total:
-        raise SteadyhandError(
-            f"dataset '{path}' names {total} episodes, but meta/episodes lists {found}; "
-            "try `steadyhand data repair`, or restore it from a copy"
-        )
 
 
 def runs(labels: np.ndarray) -> list[tuple[int, int]]:

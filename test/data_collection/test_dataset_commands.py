@@ -198,7 +198,7 @@ def test_export(ours, finished, tmp_path, capsys):
     assert [picture.shape for picture in pictures(tmp_path / "theirs" / "still.mp4")] == [(32, 32, 3)] * LENGTHS[2]
     capsys.readouterr()
     assert run("export", ours, "7", "--output", tmp_path / "none") == 2
-    assert "allowed: 0..3" in capsys.readouterr().err
+    assert "unknown episode '7'; allowed: 0 to 3" in capsys.readouterr().err
 
 
 def test_export_of_depth_as_png_and_of_cameras_of_two_arms(tmp_path):
