@@ -146,20 +146,23 @@ def _with(table: pa.Table, column: str, values: np.ndarray) -> pa.Table:
     return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
 
 
+def require_images(file: Path, images: int) -> None:
+    """Refuse a video file that is missing or unreadable or holds fewer images, by what its header says."""
+    found = images_in(file)
+    if isinstance(found, int) and found < images:
+        found = f"{file.name} holds {found} images, its rows need {images}"
+    if isinstance(found, str):
+        raise SteadyhandError(f"'{file.parent}': {found}; {HINT}")
+
+
 @contextlib.contextmanager
 def film(file: Path, images: int) -> Iterator[None]:
     """Refuse a video file that is missing or damaged or holds fewer images, before or while it is read."""
-    found = images_in(file)
-    if isinstance(found, int):
-        if found >= images:
-            try:
-                yield
-                return
-            except av.FFmpegError as error:
-                found = f"{file.name} cannot be read: {one_line(error)}"
-        else:
-            found = f"{file.name} holds {found} images, its rows need {images}"
-    raise SteadyhandError(f"'{file.parent}': {found}; {HINT}")
+    require_images(file, images)
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise SteadyhandError(f"'{file.parent}': {file.name} cannot be read: {one_line(error)}; {HINT}") from None
 
 
 def _copy_videos(source: Source, rows: list[dict], camera: str, folder: Path) -> None:

@@ -19,6 +19,7 @@ from steadyhand.data_collection.schema import (
     AUTOMATIC,
     SCHEMA,
     STATE_NAMES,
+    arm_prefixes,
     column_names,
     read_info,
     read_schema,
@@ -108,7 +109,7 @@ class Recorded:
         """Prefixes of the arms of a dataset with our columns; [] for any other."""
         if not {STATE, ACTION} <= self.columns.keys():
             return []
-        found = [name.removesuffix("x") for name in self.names(ACTION) if name in ("x", "left_x", "right_x")]
+        found = arm_prefixes(self.info["features"])
         ours = [arm + name for arm in found for name in STATE_NAMES]
         return found if self.names(STATE) == ours else []
 
