@@ -12,7 +12,7 @@ import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rclpy.serialization import serialize_message
 from recording import FILMED, frame, open_writer, record
-from test_convert import START, said
+from speaking import START, said
 
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection import stage
