@@ -58,9 +58,9 @@ def _converted(config: ExportConfig, dataset: Path) -> Path:
 
     file = find(config.path, config.episode).file
     given: dict[str, Any] = {"robot": config.robot, "cameras": config.cameras, "namespace": config.namespace}
-    convert.main(convert.ConvertConfig(file, dataset, task="export", **given))
+    convert.run(convert.ConvertConfig(file, dataset, task="export", **given))
     if not (dataset / INFO).exists():
-        raise SteadyhandError(f"{config.episode} cannot be exported, see above")
+        raise SteadyhandError(f"episode {config.episode} of '{config.path}' cannot be exported, see above")
     return dataset
 
 

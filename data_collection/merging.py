@@ -138,9 +138,8 @@ def _pack(path: Path, folder: Path, missing: list[str]) -> Path:
     tables = read_tables(path, "data", None, info["total_frames"])
     added: dict[str, list[np.ndarray]] = {name: [] for name in missing}
     _write_tables(_pad(tables, path, added), folder / "data")
-    episodes = pa.concat_tables(
-        read_tables(path, "meta/episodes", None, info["total_episodes"]), promote_options="permissive"
-    )
+    rows = map(_with_doubles, read_tables(path, "meta/episodes", None, info["total_episodes"]))
+    episodes = pa.concat_tables(rows, promote_options="permissive")
     for name in _FILE_NUMBERS:
         zeros = pa.array([0] * len(episodes), pa.int64())
         at = episodes.schema.get_field_index(name)
@@ -152,6 +151,21 @@ def _pack(path: Path, folder: Path, missing: list[str]) -> Path:
     if (path / "videos").is_dir():
         (folder / "videos").symlink_to((path / "videos").resolve())
     return folder
+
+
+def _with_doubles(episodes: pa.Table) -> pa.Table:
+    """The same with statistics as doubles, counts aside: LeRobot gives those of a single frame the column's type."""
+
+    def double(kind: pa.DataType) -> pa.DataType:
+        return pa.list_(double(kind.value_type)) if pa.types.is_list(kind) else pa.float64()
+
+    fields = [
+        field.with_type(double(field.type))
+        if field.name.startswith("stats/") and not field.name.endswith("/count")
+        else field
+        for field in episodes.schema
+    ]
+    return episodes.cast(pa.schema(fields))
 
 
 def _pad(tables: Iterable[pa.Table], path: Path, added: dict[str, list[np.ndarray]]) -> Iterator[pa.Table]:

@@ -116,7 +116,10 @@ def _of_journal(path: Path, given: str, robot: str | None, task: str) -> Recordi
     name = episode.name
     settings = settings_of(episode, ConvertConfig(path, Path(), robot=robot, task=task))
     played = Replay(episode, replace(settings, cameras=[]), load_robot(settings.robot))
-    frames = list(played.frames())
+    try:
+        frames = list(played.frames())
+    except SteadyhandError as error:
+        raise SteadyhandError(f"{name} cannot be replayed: {error}") from None
     if not frames:
         raise SteadyhandError(f"{name} has no frame ({played.source.reason or 'no target_pose'}); choose another one")
     outcome = played.outcome(len(frames))

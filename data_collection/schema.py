@@ -173,6 +173,8 @@ def read_info(path: Path | str) -> dict:
     path = Path(path)
     if not path.is_dir():
         raise SteadyhandError(f"'{path}' is no folder; give the folder of a LeRobot dataset (it holds meta/info.json)")
+    if not (path / INFO).exists() and any(path.rglob("*.mcap")):
+        raise SteadyhandError(f"'{path}' is a journal; make a dataset of it with `steadyhand data convert`")
     info = _read_json(path, INFO)
     if not str(info.get("codebase_version", "")).startswith("v3"):
         found = info.get("codebase_version", "none")

@@ -43,7 +43,7 @@ def interval(axes: Axes, y: float, values: Sequence[float], colour: str, text: s
     """A dot with its value, and a bar for its interval; values: middle, low, high."""
     middle, low, high = values
     axes.plot([low, high], [y, y], color=colour, lw=9, alpha=0.35, solid_capstyle="butt")
-    axes.plot([middle], [y], "o", color=colour, ms=8)
+    axes.plot([middle], [y], "o", color=colour, ms=8, clip_on=False)
     label = text.format(middle).replace("-", "−")
     axes.annotate(label, (middle, y), (0, 8), textcoords="offset points", ha="center", weight="bold")
 

@@ -180,6 +180,18 @@ def test_merge_gives_an_older_dataset_of_two_arms_its_labels(tmp_path):
     assert both[7]["controller_status"].tolist() == [1, 2]
 
 
+def test_merge_takes_episodes_of_a_single_frame(tmp_path):
+    with open_writer(tmp_path / "short") as writer:
+        for count in (3, 1):
+            for i in range(count):
+                writer.add_frame(frame(PLAIN, 0, i))
+            writer.save_episode(EpisodeInfo(True, "success"))
+    assert run("merge", tmp_path / "short", "--output", tmp_path / "merged") == 0
+    one, other = lerobot(tmp_path / "short").meta.stats, lerobot(tmp_path / "merged").meta.stats
+    for column, key in (("intervention", "max"), ("segment", "mean"), ("action", "std")):
+        np.testing.assert_allclose(other[column][key], one[column][key], atol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_killed_merge_leaves_nothing_that_looks_whole(tmp_path):
     with open_writer(tmp_path / "ours") as writer:
