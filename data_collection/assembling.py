@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
-from steadyhand.data_collection.reading import read_table, read_tables
+from steadyhand.data_collection.reading import episode_rows, read_table, read_tables
 from steadyhand.data_collection.schema import FIRST_FILE, INFO, SCHEMA, read_info, schema_text
 from steadyhand.data_collection.sidecar import SIDECAR, read_rows, write_rows
 from steadyhand.data_collection.video_cut import copy_frames
@@ -59,11 +59,7 @@ def open_source(path: Path) -> Source:
     total = int(info["total_episodes"])
     if not total:
         raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
-    rows = [row for table in read_tables(path, "meta/episodes", None, total) for row in table.to_pylist()]
-    if [row["episode_index"] for row in rows] != list(range(total)):
-        raise SteadyhandError(
-            f"meta/episodes of '{path}' does not list its {total} episodes in order; try `steadyhand data repair`"
-        )
+    rows = episode_rows(path, total, statistics=True)
     sidecar = read_rows(path) if (path / SIDECAR).is_file() else None
     tables = read_tables(path, "data", None, int(info["total_frames"]))
     return Source(path, info, read_table(path / TASKS, None), tables, rows, sidecar)
@@ -150,20 +146,23 @@ def _with(table: pa.Table, column: str, values: np.ndarray) -> pa.Table:
     return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
 
 
+def require_images(file: Path, images: int) -> None:
+    """Refuse a video file that is missing or unreadable or holds fewer images, by what its header says."""
+    found = images_in(file)
+    if isinstance(found, int) and found < images:
+        found = f"{file.name} holds {found} images, its rows need {images}"
+    if isinstance(found, str):
+        raise SteadyhandError(f"'{file.parent}': {found}; {HINT}")
+
+
 @contextlib.contextmanager
 def film(file: Path, images: int) -> Iterator[None]:
     """Refuse a video file that is missing or damaged or holds fewer images, before or while it is read."""
-    found = images_in(file)
-    if isinstance(found, int):
-        if found >= images:
-            try:
-                yield
-                return
-            except av.FFmpegError as error:
-                found = f"{file.name} cannot be read: {one_line(error)}"
-        else:
-            found = f"{file.name} holds {found} images, its rows need {images}"
-    raise SteadyhandError(f"'{file.parent}': {found}; {HINT}")
+    require_images(file, images)
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise SteadyhandError(f"'{file.parent}': {file.name} cannot be read: {one_line(error)}; {HINT}") from None
 
 
 def _copy_videos(source: Source, rows: list[dict], camera: str, folder: Path) -> None:

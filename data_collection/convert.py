@@ -249,8 +249,8 @@ class Converter:
             self._workers.close()
 
 
-def main(config: ConvertConfig) -> int:
-    """Convert what is not in the dataset yet."""
+def run(config: ConvertConfig) -> tuple[int, int]:
+    """Convert what is not in the dataset yet; returns how many episodes were added, and left out."""
     if config.workers < 0:
         raise SteadyhandError(f"--workers is {config.workers}; allowed: 1 or more, or 0 for one per processor")
     found = episodes(config.journal)
@@ -263,5 +263,11 @@ def main(config: ConvertConfig) -> int:
                 converter.convert(episode)
         except _OutputError as error:
             raise SteadyhandError(str(error)) from None
-    print(f"{converter.added} episodes added to {config.output}, {converter.left_out} left out")
+    return converter.added, converter.left_out
+
+
+def main(config: ConvertConfig) -> int:
+    """Convert, and say how much."""
+    added, left_out = run(config)
+    print(f"{added} episodes added to {config.output}, {left_out} left out")
     return 0

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steadyhand.data_collection.reading import read_tables
+from steadyhand.data_collection.reading import episode_rows
 from steadyhand.data_collection.schema import FOLDER, read_info
 from steadyhand.errors import SteadyhandError
 
@@ -73,8 +73,7 @@ def read_exclusions(given: str, paths: Sequence[Path | str]) -> list[list[int]]:
 
 def _lengths(path: Path) -> list[int]:
     total = int(read_info(path)["total_episodes"])
-    tables = read_tables(path, "meta/episodes", ["length"], total)
-    return [int(length) for table in tables for length in table["length"].to_pylist()]
+    return [int(row["length"]) for row in episode_rows(path, total)]
 
 
 def _read(file: Path, path: Path, lengths: list[int]) -> list[dict[str, Any]]:

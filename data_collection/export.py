@@ -16,7 +16,7 @@ from steadyhand.data_collection.assembling import HINT, episode_tables, film, op
 from steadyhand.data_collection.durable import new_folder
 from steadyhand.data_collection.journal_reading import find
 from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
-from steadyhand.data_collection.reading import column_array
+from steadyhand.data_collection.reading import column_array, episode_number
 from steadyhand.data_collection.schema import INFO, SCHEMA, column_names, unit
 from steadyhand.data_collection.video_cut import copy_frames
 from steadyhand.errors import SteadyhandError
@@ -44,19 +44,12 @@ def main(config: ExportConfig) -> int:
     """Export."""
     with new_folder(config.output) as folder:
         if (config.path / INFO).exists():
-            files = _export(config.path, _number(config), folder)
+            files = _export(config.path, episode_number(config.path, config.episode), folder)
         else:
             with tempfile.TemporaryDirectory() as temporary:
                 files = _export(_converted(config, Path(temporary) / "dataset"), 0, folder)
     print(f"{config.output}: {', '.join(files)}")
     return 0
-
-
-def _number(config: ExportConfig) -> int:
-    total = len(open_source(config.path).rows)
-    if not config.episode.isdecimal() or int(config.episode) >= total:
-        raise SteadyhandError(f"'{config.path}' has no episode '{config.episode}'; allowed: 0..{total - 1}")
-    return int(config.episode)
 
 
 def _converted(config: ExportConfig, dataset: Path) -> Path:
@@ -65,9 +58,9 @@ def _converted(config: ExportConfig, dataset: Path) -> Path:
 
     file = find(config.path, config.episode).file
     given: dict[str, Any] = {"robot": config.robot, "cameras": config.cameras, "namespace": config.namespace}
-    convert.main(convert.ConvertConfig(file, dataset, task="export", **given))
+    convert.run(convert.ConvertConfig(file, dataset, task="export", **given))
     if not (dataset / INFO).exists():
-        raise SteadyhandError(f"{config.episode} cannot be exported, see above")
+        raise SteadyhandError(f"episode {config.episode} of '{config.path}' cannot be exported, see above")
     return dataset
 
 

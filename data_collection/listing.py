@@ -9,7 +9,7 @@ import yaml
 from tyro.conf import Positional
 
 from steadyhand.data_collection.journal import relabel
-from steadyhand.data_collection.journal_reading import Episode, Messages, State, episodes
+from steadyhand.data_collection.journal_reading import Episode, Messages, State, episodes, find
 from steadyhand.data_collection.reading import describe
 from steadyhand.data_collection.schema import INFO, read_info
 from steadyhand.errors import SteadyhandError
@@ -30,7 +30,7 @@ class LabelConfig:
     journal: Positional[Path]
     """Folder of the journal."""
     episode: Positional[str]
-    """Its name, e.g. episode_000003."""
+    """Its number, or its name, e.g. episode_000003."""
     success: Literal["yes", "no", "unknown"] | None = None
     """Whether the task was done."""
     discarded: bool | None = None
@@ -51,7 +51,7 @@ def label(config: LabelConfig) -> None:
         changes["success"] = {"yes": True, "no": False, "unknown": None}[config.success]
     if not changes:
         raise SteadyhandError("nothing to decide; give --success, --discarded, --task, --operator or --note")
-    relabel(config.journal, config.episode, **changes)
+    relabel(config.journal, find(config.journal, config.episode).name, **changes)
 
 
 def ls(config: PlaceConfig) -> None:
@@ -98,8 +98,8 @@ def show(config: PlaceConfig) -> None:
     if (config.path / INFO).exists():
         print(yaml.safe_dump(describe(config.path), sort_keys=False, allow_unicode=True), end="")
     else:
-        for episode in episodes(config.path):
-            print(_episode_line(episode))
+        found = episodes(config.path)
+        print("\n".join(map(_episode_line, found)) or f"{config.path} holds no episode yet")
 
 
 def _episode_line(episode: Episode) -> str:
@@ -109,7 +109,8 @@ def _episode_line(episode: Episode) -> str:
     facts += [str(known[key]) for key in ("task", "note") if known.get(key)]
     if episode.state is State.RECORDING:
         return f"{episode.name}  {', '.join(facts)}"
-    messages, topics, start, end = Messages(episode), Counter[str](), episode.metadata.get("begun", 0), 0
+    messages, topics, start = Messages(episode), Counter[str](), episode.metadata.get("begun", 0)
+    end = start
     for message in messages:
         topics[message.topic] += 1
         start, end = start or message.received, message.received

@@ -1,6 +1,7 @@
 """How well a recording is going, while it is going: rates, gaps and lags of the topics, what is lost, what is left."""
 
 import itertools
+import math
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -10,10 +11,13 @@ from typing import Any
 
 from steadyhand import ros, ros_messages
 from steadyhand.data_collection.journal import RESERVE, WAITING
+from steadyhand.data_collection.ros_journal import has_header, header_stamp
 from steadyhand.data_collection.ros_record import LATE, SETTLE
 from steadyhand.ros_observation import MAX_AGE
 
 WINDOW = 2.0  # s that the figures are about
+SILENT = 0.5  # s without a message of which frames are made
+PAUSES = 20  # so many tell how often a topic speaks
 OK, WARN, ERROR = 0, 1, 2  # levels of REP 107
 
 
@@ -24,51 +28,92 @@ class Figures:
     rate: float  # Hz
     gap: float  # s, the largest between two arrivals, or since the last one
     lag: float  # s, the largest from stamp to arrival
-    silent: float  # s since the last arrival
+
+
+class Heard:
+    """One topic: when its messages came, and whether it has fallen silent.
+
+    Frames cannot do without a topic that is needed for 0.5 s. Of others nobody knows how often they speak: they are
+    silent after three times their longest pause of late, or if nothing has come since the episode began.
+    """
+
+    def __init__(self, needed: bool) -> None:
+        """``needed``: whether frames are made of it."""
+        self.needed = needed
+        self._arrivals: deque[tuple[float, float]] = deque(maxlen=4096)  # arrival and lag, s
+
+    def add(self, stamp: float | None) -> None:
+        """A message came now; ``stamp``: its own, if it has one, s."""
+        now = ros.now()
+        self._arrivals.append((now, 0.0 if stamp is None else now - stamp))
+
+    def silence(self, now: float, recorded: float) -> float:
+        """For how long it has been silent, s: 0 while that is as usual, infinite if nothing has ever come.
+
+        Args:
+            now: s.
+            recorded: s since the episode began.
+        """
+        age = now - self._arrivals[-1][0] if self._arrivals else math.inf
+        pause = SILENT if self.needed else self._pause()
+        if pause is not None:
+            return age if age > pause else 0.0
+        return age if age > recorded > WINDOW else 0.0
+
+    def _pause(self) -> float | None:
+        """Longest one to expect, s; None while nobody knows."""
+        count = min(len(self._arrivals), PAUSES + 1)
+        if count < 3:
+            return None
+        times = [self._arrivals[-i][0] for i in range(count, 0, -1)]
+        return max(SILENT, 3.0 * max(later - earlier for earlier, later in itertools.pairwise(times)))
+
+    def figures(self, now: float) -> Figures | None:
+        """Of the last 2 s; None if nothing has ever come."""
+        arrivals = list(self._arrivals)
+        if not arrivals:
+            return None
+        recent = [(arrived, lag) for arrived, lag in arrivals if now - WINDOW <= arrived <= now]
+        times = [arrived for arrived, _ in recent]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        lag = max((lag for _, lag in recent), default=arrivals[-1][1])
+        return Figures(len(recent) / WINDOW, max([*gaps, now - arrivals[-1][0]]), lag)
 
 
 class Meter:
-    """Stands in for a node: measures the sensor data that its subscriptions hear."""
+    """Stands in for a node: watches the sensor data that its subscriptions hear."""
 
     def __init__(self, node: Any) -> None:
         """``node``: a node, or what stands in for one."""
         self._node = node
-        self._arrivals: dict[str, deque[tuple[float, float]]] = {}  # topic -> arrival and lag, s
+        self.topics: dict[str, Heard] = {}
 
     def get_logger(self) -> Any:
         """The node's."""
         return self._node.get_logger()
 
-    def create_subscription(self, type_: type, name: str, callback: Callable, qos: Any) -> Any:
-        """As the node's."""
+    def create_subscription(self, type_: type, name: str, callback: Callable | None, qos: Any) -> Any:
+        """As the node's; without callback for the journal only: its bytes are not made a message."""
         if qos.reliability != ros.SENSOR.reliability:
             return self._node.create_subscription(type_, name, callback, qos)
-        arrivals = self._arrivals[name] = deque(maxlen=4096)
+        heard = self.topics[name] = Heard(callback is not None)
+        if callback is None:
+            stamped = has_header(type_)
+
+            def hear_bytes(data: bytes) -> None:
+                heard.add(1e-9 * header_stamp(data) if stamped else None)
+
+            return self._node.create_subscription(type_, name, hear_bytes, qos, raw=True)
 
         def hear(message: Any) -> None:
-            now = ros.now()
-            arrivals.append((now, now - ros_messages.get_stamp(message) if hasattr(message, "header") else 0.0))
+            heard.add(ros_messages.get_stamp(message) if hasattr(message, "header") else None)
             callback(message)
 
         return self._node.create_subscription(type_, name, hear, qos)
 
-    def figures(self) -> dict[str, Figures]:
-        """Of every topic that has been heard, now."""
-        now = ros.now()
-        return {name: _figures(list(arrivals), now) for name, arrivals in self._arrivals.items() if arrivals}
-
-
-def _figures(arrivals: list[tuple[float, float]], now: float) -> Figures:
-    recent = [(arrived, lag) for arrived, lag in arrivals if now - WINDOW <= arrived <= now]
-    silent = now - arrivals[-1][0]
-    times = [arrived for arrived, _ in recent]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    lag = max((lag for _, lag in recent), default=arrivals[-1][1])
-    return Figures(len(recent) / WINDOW, max([*gaps, silent]), lag, silent)
-
 
 class LiveQuality:
-    """Puts the figures together once a second and judges them."""
+    """Says at once which topics have fallen silent; puts all figures together once a second and judges them."""
 
     def __init__(self, name: str, meter: Meter, folders: list[Path]) -> None:
         """Begin to watch.
@@ -80,6 +125,36 @@ class LiveQuality:
         """
         self._name, self._meter, self._folders = name, meter, folders
         self._dropped = 0
+        self._begun: float | None = None  # the last episode, s
+        self._told: set[str] = set()  # topics of whose silence the operator knows
+
+    def begin(self) -> None:
+        """An episode begins."""
+        self._begun, self._told = ros.now(), set()
+
+    def _silent(self) -> dict[str, str]:
+        """Silent topics, and that in words."""
+        now = ros.now()
+        recorded = 0.0 if self._begun is None else now - self._begun
+        silences = {name: heard.silence(now, recorded) for name, heard in self._meter.topics.items()}
+        return {
+            name: f"no message on {name} " + ("yet" if math.isinf(silence) else f"for {silence:.1f} s")
+            for name, silence in silences.items()
+            if silence
+        }
+
+    def news(self) -> list[str]:
+        """Topics that have fallen silent or come back in this episode, since the last call."""
+        silent, topics = self._silent(), self._meter.topics
+        losses = {True: "frames are dropped", False: "the journal lacks it"}
+        news = [
+            f"{text}: {losses[topics[name].needed]} until it is back"
+            for name, text in silent.items()
+            if name not in self._told
+        ]
+        news += [f"{name} is back" for name in sorted(self._told - silent.keys())]
+        self._told = set(silent)
+        return news
 
     def report(
         self, values: dict[str, object], dropped: int, backlog: int, lost: int
@@ -92,8 +167,11 @@ class LiveQuality:
             backlog: Bytes that wait for the journal's disk.
             lost: Messages of this episode that the journal has lost.
         """
-        figures = self._meter.figures()
-        problems = [problem for name, one in figures.items() for problem in _judge(name, one)]
+        now, topics, silent = ros.now(), self._meter.topics, self._silent()
+        figures = {name: one for name, heard in topics.items() if (one := heard.figures(now))}
+        needed = {name: one for name, one in figures.items() if topics[name].needed}
+        problems = [(ERROR if topics[name].needed else WARN, text) for name, text in silent.items()]
+        problems += [problem for name, one in needed.items() if name not in silent for problem in _judge(name, one)]
         try:
             free = min(shutil.disk_usage(folder).free for folder in self._folders)
         except OSError as error:
@@ -117,12 +195,10 @@ class LiveQuality:
         worst = [text for own, text in problems if own == level]
         message = ros_messages.diagnostics(self._name, level, "; ".join(worst) or "ok", values, ros.now())
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return message, worst[0] + more if worst else _short(figures)
+        return message, worst[0] + more if worst else _short(needed)
 
 
 def _judge(name: str, figures: Figures) -> list[tuple[int, str]]:
-    if figures.silent > MAX_AGE:
-        return [(ERROR, f"{name} is silent for {figures.silent:.1f} s")]
     problems = []
     if figures.gap > MAX_AGE:
         problems.append((WARN, f"{name} was silent for {figures.gap:.1f} s"))

@@ -2,7 +2,7 @@
 
 What only some of them have is added to the others: `segment` is demo, but in a dataset with interventions correction
 where `intervention` is true and policy elsewhere; `intervention` is true in the segments recovery and correction;
-`subtask` is 0, `chunk_index` and `controller_status` are unknown, and `stamp` is LeRobot's `timestamp`.
+`subtask` is 0, `chunk_index` and `controller_status` (of every arm) are unknown, and `stamp` is LeRobot's `timestamp`.
 """
 
 import json
@@ -14,14 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steadyhand.data_collection.assembling import require_images
 from steadyhand.data_collection.durable import new_folder
 from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, UNKNOWN, Segment, human_mask
-from steadyhand.data_collection.reading import load_columns, read_tables
+from steadyhand.data_collection.quality_video import cameras_of, video_file
+from steadyhand.data_collection.reading import episode_rows, load_columns, read_tables
 from steadyhand.data_collection.schema import (
     FIRST_FILE,
     INFO,
     SCHEMA,
     STAMP,
+    arm_prefixes,
     differing,
     features,
     read_info,
@@ -39,8 +42,7 @@ _FILE_NUMBERS = [
 ]
 
 
-_LABELS = ("segment", "intervention", "subtask", "chunk_index", "controller_status", STAMP)
-PADDED = {name: features(7)[name] for name in _LABELS}
+PADDED = ("segment", "intervention", "subtask", "chunk_index", "controller_status", STAMP)
 """Columns that may be missing: those of version 1 of the schema lack the last four, those of others all."""
 
 
@@ -58,6 +60,8 @@ def merge(paths: Sequence[Path | str], output: Path | str, done: Callable[[Path]
     if not folders:
         raise SteadyhandError("no dataset to merge; give at least one dataset folder")
     missing = _require_same(folders)
+    for path in folders:
+        _require_films(path)
     with new_folder(output) as folder:
         packed = []
         for i, path in enumerate(folders):
@@ -90,6 +94,19 @@ def _require_same(paths: list[Path]) -> list[list[str]]:
     return missing
 
 
+def _require_films(path: Path) -> None:
+    """Refuse a dataset that lacks images: LeRobot would notice in the middle, or never."""
+    info = read_info(path)
+    images: dict[Path, int] = {}
+    for camera in cameras_of(info):
+        for row in episode_rows(path, int(info["total_episodes"])):
+            end = round(row[f"videos/{camera}/to_timestamp"] * info["fps"])
+            file = video_file(path, info, camera, row)
+            images[file] = max(end, images.get(file, 0))
+    for file, count in images.items():
+        require_images(file, count)
+
+
 def _other_encodings(info: dict, first: dict) -> list[str]:
     """Videos that LeRobot would not take together; `lerobot-edit-dataset` can encode them again."""
     changes = []
@@ -102,7 +119,8 @@ def _other_encodings(info: dict, first: dict) -> list[str]:
 
 
 def _with_padding(info: dict, missing: list[str]) -> dict:
-    return {**info, "features": info["features"] | {name: PADDED[name] for name in missing}}
+    known = features(dict.fromkeys(arm_prefixes(info["features"]) or [""], 0))
+    return {**info, "features": info["features"] | {name: known[name] for name in missing}}
 
 
 def _pack(path: Path, folder: Path, missing: list[str]) -> Path:
@@ -120,9 +138,8 @@ def _pack(path: Path, folder: Path, missing: list[str]) -> Path:
     tables = read_tables(path, "data", None, info["total_frames"])
     added: dict[str, list[np.ndarray]] = {name: [] for name in missing}
     _write_tables(_pad(tables, path, added), folder / "data")
-    episodes = pa.concat_tables(
-        read_tables(path, "meta/episodes", None, info["total_episodes"]), promote_options="permissive"
-    )
+    rows = map(_with_doubles, read_tables(path, "meta/episodes", None, info["total_episodes"]))
+    episodes = pa.concat_tables(rows, promote_options="permissive")
     for name in _FILE_NUMBERS:
         zeros = pa.array([0] * len(episodes), pa.int64())
         at = episodes.schema.get_field_index(name)
@@ -136,9 +153,24 @@ def _pack(path: Path, folder: Path, missing: list[str]) -> Path:
     return folder
 
 
+def _with_doubles(episodes: pa.Table) -> pa.Table:
+    """The same with statistics as doubles, counts aside: LeRobot gives those of a single frame the column's type."""
+
+    def double(kind: pa.DataType) -> pa.DataType:
+        return pa.list_(double(kind.value_type)) if pa.types.is_list(kind) else pa.float64()
+
+    fields = [
+        field.with_type(double(field.type))
+        if field.name.startswith("stats/") and not field.name.endswith("/count")
+        else field
+        for field in episodes.schema
+    ]
+    return episodes.cast(pa.schema(fields))
+
+
 def _pad(tables: Iterable[pa.Table], path: Path, added: dict[str, list[np.ndarray]]) -> Iterator[pa.Table]:
     """The tables with the missing columns, whose values are also appended to `added`."""
-    helped = False
+    helped, columns = False, _with_padding(read_info(path), list(added))["features"]
     if "segment" in added and "intervention" in read_info(path)["features"]:
         helped = bool(load_columns([path], ["intervention"]).columns["intervention"].any())
     for table in tables:
@@ -151,10 +183,16 @@ def _pad(tables: Iterable[pa.Table], path: Path, added: dict[str, list[np.ndarra
             elif name == STAMP:
                 values.append(table["timestamp"].to_numpy().astype(np.float32))
             else:
-                unknown = name in ("chunk_index", "controller_status")
-                values.append(np.full(len(table), UNKNOWN if unknown else 0, PADDED[name]["dtype"]))  # 0: Segment.DEMO
-            table = table.append_column(name, pa.array(values[-1]))
+                value = UNKNOWN if name in ("chunk_index", "controller_status") else 0  # 0: Segment.DEMO
+                size = columns[name]["shape"][0]
+                values.append(np.full((len(table), size) if size > 1 else len(table), value, columns[name]["dtype"]))
+            table = table.append_column(name, _arrow(values[-1]))
         yield table
+
+
+def _arrow(values: np.ndarray) -> pa.Array:
+    """(rows,) or (rows, size), as LeRobot stores it."""
+    return pa.array(values) if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
 
 
 def _add_stats(folder: Path, name: str, values: np.ndarray, episodes: pa.Table) -> pa.Table:
@@ -163,7 +201,7 @@ def _add_stats(folder: Path, name: str, values: np.ndarray, episodes: pa.Table) 
     from lerobot.datasets.io_utils import load_stats, write_stats
 
     stop = np.cumsum(episodes["length"].to_numpy())
-    stats = [get_feature_stats(part, axis=0, keepdims=True) for part in np.split(values, stop[:-1])]
+    stats = [get_feature_stats(part, axis=0, keepdims=values.ndim == 1) for part in np.split(values, stop[:-1])]
     write_stats((load_stats(folder) or {}) | aggregate_stats([{name: part} for part in stats]), folder)
     for key in stats[0]:
         episodes = episodes.append_column(f"stats/{name}/{key}", pa.array([part[key].tolist() for part in stats]))
@@ -203,8 +241,7 @@ def _sidecar(path: Path) -> list[dict]:
     if (path / SIDECAR).exists():
         return read_rows(path)
     info = read_info(path)
-    tables = read_tables(path, "meta/episodes", ["tasks", "length"], info["total_episodes"])
-    episodes = [row for table in tables for row in table.to_pylist()]
+    episodes = episode_rows(path, int(info["total_episodes"]))
     human = [0] * len(episodes)
     if "segment" in info["features"]:
         frames = load_columns([path], ["segment"])

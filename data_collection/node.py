@@ -57,7 +57,7 @@ class RecordConfig:
     geometry_msgs/msg/WrenchStamped, sensor_msgs/msg/JointState (its positions) or std_msgs/msg/Float32MultiArray."""
     also: str = ""
     """Further topics for the journal only, such as "front/depth/image_raw:sensor_msgs/msg/Image" or
-    "points:sensor_msgs/msg/PointCloud2". Nobody waits for them: `steadyhand data show` lists what has come."""
+    "points:sensor_msgs/msg/PointCloud2". Nobody waits for them; one that is silent is told while recording."""
     environment: bool = True
     """Also record task/environment_state, which only a twin has."""
     segment: str = "demo"
@@ -139,8 +139,10 @@ def main(config: RecordConfig) -> int:
             requests.append(stack.enter_context(contextlib.closing(FileRequests(config.requests))))
 
         def setup(node: ros.Node) -> tuple[FrameSource, Outlet, LiveQuality, Tap | None]:
-            tap = _tap(node, journal, cameras, ros.given_topics(config.also)) if journal else None
+            tap = _tap(node, journal, cameras) if journal else None
             meter, outlet = Meter(tap or node), Outlet(node)
+            for name, type_ in ros.given_topics(config.also).items():
+                ros.given_subscription(meter, name, type_, None)
             arrays, segment = given_arrays(config.arrays), SEGMENTS[config.segment]
             source = FrameSource(meter, robot, cameras, config.environment, FPS, segment, arrays)
             requests.append(RosRequests(node))
@@ -176,13 +178,11 @@ def _disks(config: RecordConfig) -> list[Path]:
     return [next(folder for folder in (place, *place.parents) if folder.exists()) for place in places]
 
 
-def _tap(node: ros.Node, journal: Journal, cameras: list[str], also: dict[str, type]) -> Tap:
-    """What the recorder hears through, with the topics that only the journal wants."""
+def _tap(node: ros.Node, journal: Journal, cameras: list[str]) -> Tap:
+    """What the recorder hears through, with the usual topics that only the journal wants."""
     tap = Tap(node, journal)
     for name in (*CONTEXT, *(f"{image_topic(camera)[0]}/camera_info" for camera in cameras)):
         tap.listen(name)
-    for name, type_ in also.items():
-        ros.given_subscription(tap, name, type_, None)
     return tap
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.reading import column_array, read_table, read_tables
+from steadyhand.data_collection.reading import column_array, episode_rows, read_tables
 from steadyhand.data_collection.schema import (
     ACTION_NAMES,
     AUTOMATIC,
     SCHEMA,
     STATE_NAMES,
+    arm_prefixes,
     column_names,
     read_info,
     read_schema,
@@ -108,7 +109,7 @@ class Recorded:
         """Prefixes of the arms of a dataset with our columns; [] for any other."""
         if not {STATE, ACTION} <= self.columns.keys():
             return []
-        found = [name.removesuffix("x") for name in self.names(ACTION) if name in ("x", "left_x", "right_x")]
+        found = arm_prefixes(self.info["features"])
         ours = [arm + name for arm in found for name in STATE_NAMES]
         return found if self.names(STATE) == ours else []
 
@@ -125,7 +126,7 @@ def load_recorded(path: Path | str) -> Recorded:
     info = read_info(path)
     if not info["total_episodes"]:
         raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
-    rows = list(_episode_rows(path, int(info["total_episodes"])))
+    rows = episode_rows(path, int(info["total_episodes"]))
     numeric = {name: f["shape"] for name, f in info["features"].items() if _NUMERIC.fullmatch(f["dtype"])}
     tables = list(read_tables(path, "data", list(numeric), int(info["total_frames"])))
     if not tables:
@@ -139,22 +140,6 @@ def load_recorded(path: Path | str) -> Recorded:
     ours = (path / SIDECAR).is_file()
     robot = read_schema(path)["robot"] if (path / SCHEMA).is_file() else ""
     return Recorded(path, info, columns, rows, load_sidecar(path) if ours else None, robot)
-
-
-def _episode_rows(path: Path, total: int) -> Iterator[dict]:
-    """The rows of meta/episodes without their statistics, their tasks as text."""
-    found = 0
-    for file in sorted((path / "meta/episodes").glob("*/*.parquet")):
-        table = read_table(file, None)
-        kept = [name for name in table.column_names if not name.startswith("stats/")]
-        for row in table.select(kept).slice(0, total - found).to_pylist():
-            found += 1
-            yield row
-    if found < total:
-        raise SteadyhandError(
-            f"dataset '{path}' names {total} episodes, but meta/episodes lists {found}; "
-            "try `steadyhand data repair`, or restore it from a copy"
-        )
 
 
 def runs(labels: np.ndarray) -> list[tuple[int, int]]:

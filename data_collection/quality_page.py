@@ -85,9 +85,10 @@ def rank_plot(scores: list[Score], name: str, episodes: list[int], table: np.nda
     with style():
         figure = Figure(figsize=(PANEL, 0.8 + 0.2 * len(order)), layout="constrained")
         axes = figure.subplots()
-        colours = LinearSegmentedColormap.from_list("ranks", ["#ffffff00", LIGHT["recovery"]])
+        colours = LinearSegmentedColormap.from_list("ranks", [LIGHT["recovery"] + "00", LIGHT["recovery"]])
         x, y = np.arange(len(METRICS) + 1), -np.arange(len(order) + 1) + 0.5
         axes.pcolormesh(x - 0.5, y, table[order] ** 4, cmap=colours, vmin=0, vmax=1)
         axes.set_xticks(np.arange(len(METRICS)), list(METRICS), rotation=35, ha="right")
+        axes.grid(visible=False)
         named_rows(axes, [f"episode {episodes[i]}" for i in order])
         return to_svg(figure, f"ranks-{name}")

@@ -82,6 +82,33 @@ def _load_one(path: Path, columns: list[str]) -> tuple[dict[str, np.ndarray], np
     return arrays, arrays["episode_index"]
 
 
+def episode_number(path: Path, given: str) -> int:
+    """The number of one of a dataset's finished episodes, as a user gives it."""
+    total = int(read_info(path)["total_episodes"])
+    if not total:
+        raise SteadyhandError(f"dataset '{path}' has no finished episode; record one first")
+    if not given.isdecimal() or int(given) >= total:
+        raise unknown("episode", given, [f"0 to {total - 1}"], f"dataset '{path}'")
+    return int(given)
+
+
+def episode_rows(path: Path, total: int, statistics: bool = False) -> list[dict]:
+    """The rows of a dataset's meta/episodes: length, tasks, where the videos are; on demand also the statistics.
+
+    Raises:
+        SteadyhandError: These are not the finished episodes, all of them, in order.
+    """
+    rows: list[dict] = []
+    for table in read_tables(path, "meta/episodes", None, total):
+        rows += table.select([n for n in table.column_names if statistics or not n.startswith("stats/")]).to_pylist()
+    if [row["episode_index"] for row in rows] != list(range(total)):
+        raise SteadyhandError(
+            f"dataset '{path}' names {total} episodes, but meta/episodes lists {len(rows)}, or not in their order; "
+            "try `steadyhand data repair`, or restore it from a copy"
+        )
+    return rows
+
+
 def read_tables(path: Path, folder: str, columns: list[str] | None, total: int) -> Iterator[pa.Table]:
     """Read a dataset's parquet files in order until `total` rows are there.
 

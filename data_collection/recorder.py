@@ -122,7 +122,7 @@ class Recorder:
                 self._sink.task = self._source.instruction
             self._sink.add_frame(frame)
             self._bar.update()
-        for warning in (*self._sink.check(), *self._source.check()):
+        for warning in (*self._sink.check(), *self._live.news()):
             self.say(warning)
 
     def _begin(self, *_: object) -> str:
@@ -133,6 +133,7 @@ class Recorder:
                 "task/instruction is silent and the task asks for something else every time; say what, in --task"
             )
         self._sink.begin(self._source.begin())
+        self._live.begin()
         self._bar.reset()
         return f"episode {self.saved + 1} of {self._episodes} started"
 

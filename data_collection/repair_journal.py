@@ -16,11 +16,12 @@ def repair_journal(path: Path, output: Path) -> None:
     journals = {episode.file.parent.parent for episode in found if episode.metadata}
     if len(journals) > 1:
         raise SteadyhandError(f"'{path}' holds several journals; repair one at a time")
-    _require_names(path, found)
+    bags = _whole_bags(found)
+    _require_names(path, found, bags)
     counts = {"whole": 0, "repaired": 0, "empty": 0}
     with new_folder(output) as folder:
         for episode in found:
-            counts[_repair(episode, folder)] += 1
+            counts[_repair(episode, folder, episode.file.parent in bags)] += 1
         for journal in journals:
             (folder / ".lock").touch()
             if (journal / LABELS).exists():
@@ -32,35 +33,37 @@ def repair_journal(path: Path, output: Path) -> None:
     )
 
 
-def _is_whole(episode: Episode) -> bool:
-    return episode.state is State.FINISHED and (episode.file.parent / "metadata.yaml").exists()
+def _whole_bags(found: list[Episode]) -> set[Path]:
+    """Folders of bags in which no file is cut off."""
+    broken = {episode.file.parent for episode in found if episode.state is not State.FINISHED}
+    return {bag for episode in found if ((bag := episode.file.parent) / "metadata.yaml").exists()} - broken
 
 
-def _new_name(episode: Episode) -> str:
+def _new_name(episode: Episode, whole: bool) -> str:
     """Of the bag that the episode becomes: that of its folder, or of its file if it is written anew from others'."""
-    bag = episode.file.parent.name
-    return bag if episode.metadata or _is_whole(episode) else episode.file.stem.removesuffix("_0")
+    return episode.file.parent.name if episode.metadata or whole else episode.file.stem.removesuffix("_0")
 
 
-def _require_names(path: Path, found: list[Episode]) -> None:
-    """Refuse what would become two bags of one name; the files of a whole bag, which others split, become one."""
+def _require_names(path: Path, found: list[Episode], bags: set[Path]) -> None:
+    """Refuse what would become two bags of one name; the files of a whole bag, which others split, stay one."""
     sources: dict[str, set[Path]] = {}
     for episode in found:
-        sources.setdefault(_new_name(episode), set()).add(episode.file.parent if _is_whole(episode) else episode.file)
-    for name, bags in sources.items():
-        if len(bags) > 1:
+        whole = episode.file.parent in bags
+        sources.setdefault(_new_name(episode, whole), set()).add(episode.file.parent if whole else episode.file)
+    for name, files in sources.items():
+        if len(files) > 1:
             raise SteadyhandError(f"'{path}' holds several bags named {name}; repair one folder at a time")
 
 
-def _repair(episode: Episode, folder: Path) -> str:
+def _repair(episode: Episode, folder: Path, whole: bool) -> str:
     if episode.state is State.RECORDING:
         raise SteadyhandError(f"{episode.name} is being recorded; repair it when that has ended")
     bag = episode.file.parent
-    if _is_whole(episode):
+    if whole:
         if not (folder / bag.name).exists():  # others split a bag into several files
             shutil.copytree(bag, folder / bag.name)
         return "whole"
-    name = _new_name(episode)
+    name = _new_name(episode, whole)
     new, messages, count = EpisodeFile(folder / name, episode.metadata), Messages(episode), 0
     for schema, channel, message in messages.records():
         if schema is None or (channel.message_encoding, schema.encoding) != ("cdr", "ros2msg"):

@@ -107,7 +107,7 @@ def _in_twin(recording: Recording, config: ReplayConfig) -> int:
         from steadyhand.data_collection.replay_page import page
 
         config.page.parent.mkdir(parents=True, exist_ok=True)
-        config.page.write_text(page(recording.name, scene, follow, done, lines), encoding="utf-8")
+        config.page.write_text(page(recording.name, scene, follow, done), encoding="utf-8")
         print(f"written: {config.page}")
     if config.video:
         name = f"{config.source.resolve().name}_{config.episode}"
@@ -116,14 +116,16 @@ def _in_twin(recording: Recording, config: ReplayConfig) -> int:
 
 
 def summary(segments: dict[str, tuple[float, float, float]], aside: float) -> list[str]:
-    """A line for everything and for every segment, if there are several."""
-    shown = segments if len(segments) > 2 else {"all": segments["all"]}
+    """How far the tool was from where it was recorded, in all and in every segment, if there are several."""
     lines = [
-        f"{name:<10} the tool departs by {1e3 * rms:.2f} mm (RMS), at most {1e3 * most:.2f} mm and "
-        f"{np.degrees(turn):.2f} deg"
-        for name, (rms, most, turn) in shown.items()
+        f"{name:<11} {1e3 * rms:.2f} mm (RMS), at most {1e3 * most:.2f} mm and {np.degrees(turn):.2f} deg"
+        for name, (rms, most, turn) in segments.items()
     ]
-    return [*lines, f"{'path':<10} whatever its timing, at most {1e3 * aside:.2f} mm aside"]
+    return [
+        "the tool against the recording, at the same time:",
+        *(lines if len(segments) > 2 else lines[:1]),
+        f"whatever the timing, its path passes within {1e3 * aside:.2f} mm of every recorded position",
+    ]
 
 
 def _write_json(file: Path, recording: Recording, done, follow: str) -> None:

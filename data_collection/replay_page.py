@@ -12,12 +12,13 @@ from steadyhand.report_plots import PANEL
 from steadyhand.report_style import LIGHT, SEGMENT, no_ticks, style, to_svg
 
 
-def page(name: str, scene: str, follow: str, done: Replayed, lines: list[str]) -> str:
+def page(name: str, scene: str, follow: str, done: Replayed) -> str:
     """The page as text."""
     rows = [
         [segment, f"{1e3 * rms:.2f}", f"{1e3 * most:.2f}", f"{np.degrees(turn):.2f}"]
         for segment, (rms, most, turn) in done.by_segment().items()
     ]
+    rms, most, turn = rows[0][1:]
     return (
         environment()
         .get_template("replay.html")
@@ -25,8 +26,11 @@ def page(name: str, scene: str, follow: str, done: Replayed, lines: list[str]) -
             name=name,
             scene=scene,
             follow=follow,
-            lead=lines[0],
-            rows=rows,
+            rms=rms,
+            most=most,
+            turn=turn,
+            rows=rows if len(rows) > 2 else rows[:1],
+            segments=[row[0] for row in rows[1:]],
             aside=f"{1e3 * done.aside.max():.2f}",
             moved=f"{1e3 * done.moved:.0f}" if done.moved else "",
             success=done.success,

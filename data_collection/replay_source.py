@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.data_collection.quality_data import ACTION, STATE, Recorded, load_recorded
+from steadyhand.data_collection.reading import episode_number
 from steadyhand.data_collection.schema import ACTION_NAMES, INFO, STAMP, STATE_NAMES
-from steadyhand.errors import SteadyhandError, unknown
+from steadyhand.errors import SteadyhandError
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.rotations import quat_from_rot6d
 from steadyhand.sim.tasks import TASKS
@@ -67,15 +68,9 @@ def load_recording(path: Path, episode: str, robot: str | None = None, task: str
         task: The same for what was done.
     """
     if (path / INFO).exists():
-        recorded = load_recorded(path)
-        return of_dataset(recorded, _number(episode, len(recorded.rows), path))
+        number = episode_number(path, episode)
+        return of_dataset(load_recorded(path), number)
     return _of_journal(path, episode, robot, task)
-
-
-def _number(given: str, count: int, path: Path) -> int:
-    if not given.isdecimal() or int(given) >= count:
-        raise unknown("episode", given, [f"0 to {count - 1}"], f"dataset '{path}'")
-    return int(given)
 
 
 def of_dataset(recorded: Recorded, episode: int) -> Recording:
@@ -121,7 +116,10 @@ def _of_journal(path: Path, given: str, robot: str | None, task: str) -> Recordi
     name = episode.name
     settings = settings_of(episode, ConvertConfig(path, Path(), robot=robot, task=task))
     played = Replay(episode, replace(settings, cameras=[]), load_robot(settings.robot))
-    frames = list(played.frames())
+    try:
+        frames = list(played.frames())
+    except SteadyhandError as error:
+        raise SteadyhandError(f"{name} cannot be replayed: {error}") from None
     if not frames:
         raise SteadyhandError(f"{name} has no frame ({played.source.reason or 'no target_pose'}); choose another one")
     outcome = played.outcome(len(frames))

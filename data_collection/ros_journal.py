@@ -45,7 +45,9 @@ class Tap:
         """The node's."""
         return self._node.get_logger()
 
-    def create_subscription(self, type_: type, name: str, callback: Callable | None, qos: Any) -> Any:
+    def create_subscription(
+        self, type_: type, name: str, callback: Callable | None, qos: Any, *, raw: bool = False
+    ) -> Any:
         """As the node's, with every message in the journal too; without callback only there."""
         try:
             text, _ = self._types.generate_msgdef(type_name(type_), ros_version=2)
@@ -55,13 +57,13 @@ class Tap:
                 "ROS 2 Jazzy's own packages"
             ) from None
         channel = Channel(self._node.resolve_topic_name(name), type_name(type_), text)
-        stamped = next(iter(type_.get_fields_and_field_types())) == "header"  # type: ignore[attr-defined]
+        stamped = has_header(type_)
 
         def hear(data: bytes) -> None:
             received = round(ros.now() * 1e9)
-            self._keep((channel, received, _header_stamp(data) if stamped else received, data))
+            self._keep((channel, received, header_stamp(data) if stamped else received, data))
             if callback is not None:
-                callback(deserialize_message(data, type_))
+                callback(data if raw else deserialize_message(data, type_))
 
         return self._node.create_subscription(type_, name, hear, qos, raw=True)
 
@@ -122,7 +124,12 @@ class Tap:
         return self._journal.backlog, self._journal.lost
 
 
-def _header_stamp(data: bytes) -> int:
+def has_header(type_: type) -> bool:
+    """Whether messages of a type begin with a header."""
+    return next(iter(type_.get_fields_and_field_types())) == "header"  # type: ignore[attr-defined]
+
+
+def header_stamp(data: bytes) -> int:
     """Stamp (ns) of a serialized message whose first field is a header: 4 bytes of CDR, then seconds, nanoseconds."""
     seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
     return seconds * 10**9 + nanoseconds

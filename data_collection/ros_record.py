@@ -62,7 +62,6 @@ class FrameSource:
         self._decisions: deque[Decision] = deque()
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
         self._begun = self._ended = float("inf")
-        self._silent: set[str] = set()
         self.seed: int | None = None
         self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
         self.dropped, self.reason = 0, ""
@@ -161,7 +160,7 @@ class FrameSource:
         self._first: float | None = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
-        self._buffer.set_back, self._silent = 0.0, set()
+        self._buffer.set_back = 0.0
         self._begun, self._ended = ros.now(), float("inf")
         return self._begun
 
@@ -197,18 +196,6 @@ class FrameSource:
                 yield self._frame(decision)
             except ObservationNotReadyError as error:
                 self.dropped, self.reason = self.dropped + 1, str(error)
-
-    def check(self) -> list[str]:
-        """Topics that have fallen silent or come back since the last call."""
-        silent = self._buffer.silent()
-        news = [
-            f"no message on {name} for {age:.1f} s: frames are dropped until it is back"
-            for name, age in silent.items()
-            if name not in self._silent
-        ]
-        news += [f"{name} is back" for name in sorted(self._silent - silent.keys())]
-        self._silent = set(silent)
-        return news
 
     def _take_slot(self, stamp: float) -> bool:
         """Whether this decision is the first of its slot; slots passed over are counted as dropped."""

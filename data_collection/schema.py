@@ -92,6 +92,12 @@ def column_names(column: Mapping, name: str) -> list[str]:
     return list(map(str, names)) if names and len(names) == size else [f"{name}[{i}]" for i in range(size)]
 
 
+def arm_prefixes(columns: Mapping[str, Mapping]) -> list[str]:
+    """What the names of an arm's values begin with, for each arm of a dataset with our actions; [] of any other."""
+    names = column_names(columns["action"], "action") if "action" in columns else []
+    return [name.removesuffix("x") for name in names if name in ("x", "left_x", "right_x")]
+
+
 def unit(column: str, value: str) -> str:
     """The unit of a value in a column of ours, e.g. " [m]"; "" where it has none or nobody says."""
     units = (
@@ -167,6 +173,8 @@ def read_info(path: Path | str) -> dict:
     path = Path(path)
     if not path.is_dir():
         raise SteadyhandError(f"'{path}' is no folder; give the folder of a LeRobot dataset (it holds meta/info.json)")
+    if not (path / INFO).exists() and any(path.rglob("*.mcap")):
+        raise SteadyhandError(f"'{path}' is a journal; make a dataset of it with `steadyhand data convert`")
     info = _read_json(path, INFO)
     if not str(info.get("codebase_version", "")).startswith("v3"):
         found = info.get("codebase_version", "none")

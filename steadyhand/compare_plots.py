@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from steadyhand.report_plots import PANEL, interval
 from steadyhand.report_style import LIGHT, no_ticks, style, to_svg
@@ -80,6 +81,7 @@ def evidence(comparisons: Sequence[Comparison]) -> str:
                 axes.plot([after], [p_values[after]], "o", color=colour(number + 1), ms=6)
         axes.axhline(level, color=LIGHT["ink"], lw=1, ls="--")
         axes.annotate(f"decides at {level:.3g}", (0, level), (2, 3), textcoords="offset points")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="pairs of episodes", ylabel="anytime-valid p", yscale="log", xlim=(0, None))
         least = min(0.01, 0.5 * level, *(comparison.anytime.p / 2 for comparison in comparisons))
         axes.set(ylim=(max(least, 1e-5), 1.3))

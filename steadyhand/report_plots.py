@@ -43,7 +43,7 @@ def interval(axes: Axes, y: float, values: Sequence[float], colour: str, text: s
     """A dot with its value, and a bar for its interval; values: middle, low, high."""
     middle, low, high = values
     axes.plot([low, high], [y, y], color=colour, lw=9, alpha=0.35, solid_capstyle="butt")
-    axes.plot([middle], [y], "o", color=colour, ms=8)
+    axes.plot([middle], [y], "o", color=colour, ms=8, clip_on=False)
     label = text.format(middle).replace("-", "−")
     axes.annotate(label, (middle, y), (0, 8), textcoords="offset points", ha="center", weight="bold")
 
@@ -59,6 +59,7 @@ def pairs(counts: dict[str, int]) -> str:
             alpha = 0.4 if key == "both" else 1.0
             axes.barh(0, count, left=left, color=colours[key], alpha=alpha, label=f"{labels[key]}: {count}", height=0.8)
             left += count
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlim=(0, left), yticks=[], xlabel=f"{left} episodes: solved by …")
         axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
@@ -79,6 +80,7 @@ def reasons(base: dict[str, int], improved: dict[str, int]) -> str:
             axes.bar_label(bars, padding=3)
         axes.set(yticks=range(len(names)), yticklabels=[name.replace("_", " ") for name in names])
         axes.set(xlabel="failed episodes", xmargin=0.1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", labelcolor=LIGHT["ink"])
         no_ticks(axes)
@@ -113,11 +115,12 @@ def timeline(track: Track, reason: str | None) -> str:
         heights.plot(track.time, state[:, 2], color=LIGHT["ink"], label="tool")
         for name, dashes in zip(track.objects, ("--", ":", "-.") * len(track.objects), strict=False):
             heights.plot(track.time, track.seen(f"{name}.z"), color=LIGHT["ink"], ls=dashes, label=name)
-        heights.set(ylabel="height, m")
+        low, high = heights.get_ylim()
+        heights.set(ylabel="height, m", ylim=(low, high + 0.15 * (high - low)))  # the legend is there
         heights.legend(loc="upper center", ncols=4)
         gripper.plot(track.time, track.columns["action"][:, 9], color=LIGHT["muted"], lw=1, ls="--", label="requested")
         gripper.plot(track.time, state[:, 9], color=LIGHT["ink"], label="measured")
-        gripper.set(ylabel="gripper", ylim=(-0.1, 1.15), yticks=[0, 1], yticklabels=["closed", "open"])
+        gripper.set(ylabel="gripper", ylim=(-0.1, 1.75), yticks=[0, 1], yticklabels=["closed", "open"])
         gripper.legend(loc="upper center", ncols=2)
         force.plot(track.time, state[:, 12], color=LIGHT["ink"])
         force.set(ylabel="contact force z, N", xlabel="time, s", xlim=(0, track.spans()[-1][2]))

@@ -20,7 +20,6 @@ MAX_AGE = 0.2
 JUMP = 1.0
 """s that the clock may go back: messages come out of order, but not by more."""
 _AHEAD = 0.5  # s; a message from further in the future has been stamped by another clock
-_SILENT = 0.5  # s without a message
 _KEPT, _KEPT_IMAGES = 256, 32  # messages: two seconds of state at 100 Hz, of images at 15 Hz
 _KEPT_PATIENT, _KEPT_IMAGES_PATIENT = 1500, 64  # for who waits for late messages: a second of 1 kHz, of 60 Hz
 _STATE = ("current_pose", "reference_pose", "external_wrench", "joint_states", "gripper/joint_states")
@@ -186,12 +185,6 @@ class StateBuffer:
         """Whether every topic has been heard since a time: what came before it is here."""
         with self._lock:
             return all(history and history[-1][0] >= stamp for history in self._history.values())
-
-    def silent(self) -> dict[str, float]:
-        """Topics that have fallen silent, and for how long, s."""
-        with self._lock:
-            ages = {name: ros.now() - history[-1][0] for name, history in self._history.items() if history}
-        return {name: age for name, age in ages.items() if age > _SILENT}
 
     def now(self) -> tuple[float, dict[str, np.ndarray]]:
         """Stamp and content of the newest complete observation.

@@ -72,7 +72,7 @@ def curves(effects: Sequence[AxisEffect]) -> str:
             colour = LIGHT["recovery" if effect.real else "base"]
             low, high = (100 * np.array([getattr(rate, key) for rate in effect.rates]) for key in ("lo", "hi"))
             axes.fill_between(middles, low, high, color=colour, alpha=0.25, lw=0)
-            axes.plot(middles, [100 * rate.p for rate in effect.rates], "o-", color=colour, ms=4)
+            axes.plot(middles, [100 * rate.p for rate in effect.rates], "o-", color=colour, ms=4, clip_on=False)
             axes.axvline(AXES[effect.name].nominal, color=LIGHT["muted"], lw=1, ls=":")
             axes.set(ylim=(0, 100), xlim=(effect.edges[0], effect.edges[-1]), xlabel=_label(effect.name))
             no_ticks(axes)
@@ -106,12 +106,13 @@ def heat(sweep: Sweep, x: AxisEffect, y: AxisEffect) -> str:
         axes.pcolormesh(x.edges, y.edges, share.T, cmap=colours, vmin=0, vmax=1, alpha=0.6)
         for i, j in np.ndindex(PARTS, PARTS):
             if counts[i, j]:
-                middle = (x.edges[i] + x.edges[i + 1]) / 2, (y.edges[j] + y.edges[j + 1]) / 2
-                axes.annotate(f"{wins[i, j]:.0f}/{counts[i, j]:.0f}", middle, ha="center", va="center", fontsize=8)
-        for success, marker, colour in ((True, "o", "policy"), (False, "X", "recovery")):
+                corner = x.edges[i], y.edges[j]
+                text = f"{wins[i, j]:.0f}/{counts[i, j]:.0f}"
+                axes.annotate(text, corner, (3, 3), textcoords="offset points", fontsize=8)
+        for success, marker in ((True, "o"), (False, "x")):
             late = [p.values for p in sweep.points if p.stage == 2 and p.success == success]
             axes.scatter([v[x.name] for v in late], [v[y.name] for v in late], s=14, marker=marker,
-                         color=LIGHT[colour], linewidths=0)  # fmt: skip
+                         color=LIGHT["ink"], linewidths=0.8 if marker == "x" else 0)  # fmt: skip
         axes.set(xlabel=_label(x.name), ylabel=_label(y.name))
         no_ticks(axes)
         return to_svg(figure, "heat")

@@ -25,6 +25,7 @@ from steadyhand.data_collection import assembling
 from steadyhand.data_collection.dataset import describe, features, load_columns, load_sidecar
 from steadyhand.data_collection.durable import lock
 from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.data_collection.video_cut import copy_frames
 
 STARTS = np.cumsum([0, *LENGTHS])
@@ -157,6 +158,40 @@ def test_merge_adds_the_labels_that_others_lack(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+def test_merge_gives_an_older_dataset_of_two_arms_its_labels(tmp_path):
+    columns = features({"left_": 7, "right_": 7})
+    added = ("subtask", "chunk_index", "controller_status", "stamp")
+    older = {name: column for name, column in columns.items() if name not in added}
+    for name, kinds in {"new": columns, "old": older}.items():
+        with open_writer(tmp_path / name, kinds) as writer:
+            for i in range(4):
+                values = frame(columns, 0, i) | {"controller_status": np.array([i % 2, 2], np.int8)}
+                writer.add_frame({key: values[key] for key in kinds})
+            writer.save_episode(EpisodeInfo(True, "success"))
+    assert run("merge", tmp_path / "old", tmp_path / "new", "--output", tmp_path / "both") == 0
+    merged = load_columns([tmp_path / "both"], [*added, "action"]).columns
+    assert merged["controller_status"].tolist() == 4 * [[-1, -1]] + 2 * [[0, 2], [1, 2]]
+    assert merged["chunk_index"].tolist() == [-1, -1, -1, -1, 0, 1, 2, 3]
+    assert merged["subtask"].tolist() == 4 * [0] + [0, 0, 0, 1]
+    np.testing.assert_allclose(merged["stamp"][:4], [0.0, 0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(merged["action"][:4], merged["action"][4:])
+    both = lerobot(tmp_path / "both")
+    np.testing.assert_allclose(both.meta.stats["controller_status"]["mean"], [-0.25, 0.5])
+    assert both[7]["controller_status"].tolist() == [1, 2]
+
+
+def test_merge_takes_episodes_of_a_single_frame(tmp_path):
+    with open_writer(tmp_path / "short") as writer:
+        for count in (3, 1):
+            for i in range(count):
+                writer.add_frame(frame(PLAIN, 0, i))
+            writer.save_episode(EpisodeInfo(True, "success"))
+    assert run("merge", tmp_path / "short", "--output", tmp_path / "merged") == 0
+    one, other = lerobot(tmp_path / "short").meta.stats, lerobot(tmp_path / "merged").meta.stats
+    for column, key in (("intervention", "max"), ("segment", "mean"), ("action", "std")):
+        np.testing.assert_allclose(other[column][key], one[column][key], atol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_killed_merge_leaves_nothing_that_looks_whole(tmp_path):
     with open_writer(tmp_path / "ours") as writer:
@@ -198,7 +233,7 @@ def test_export(ours, finished, tmp_path, capsys):
     assert [picture.shape for picture in pictures(tmp_path / "theirs" / "still.mp4")] == [(32, 32, 3)] * LENGTHS[2]
     capsys.readouterr()
     assert run("export", ours, "7", "--output", tmp_path / "none") == 2
-    assert "allowed: 0..3" in capsys.readouterr().err
+    assert "unknown episode '7'; allowed: 0 to 3" in capsys.readouterr().err
 
 
 def test_export_of_depth_as_png_and_of_cameras_of_two_arms(tmp_path):
@@ -318,7 +353,7 @@ def test_a_damaged_film_is_refused(ours, tmp_path, capsys):
         film.unlink()
         if damaged is not None:
             film.write_bytes(damaged)
-        for command in (["split", broken, "--episodes", "2"], ["export", broken, "2"]):
+        for command in (["split", broken, "--episodes", "2"], ["export", broken, "2"], ["merge", ours, broken]):
             assert run(*command, "--output", tmp_path / "out") == 2
             refused = capsys.readouterr().err
             assert said in refused

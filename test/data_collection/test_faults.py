@@ -12,13 +12,14 @@ import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rclpy.serialization import serialize_message
 from recording import FILMED, frame, open_writer, record
-from test_convert import START, said
+from speaking import START, said
 
-from steadyhand import ros_messages
+from steadyhand import ros, ros_messages
 from steadyhand.data_collection import stage
 from steadyhand.data_collection.dataset import EpisodeInfo
 from steadyhand.data_collection.journal_reading import Received
 from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.live_quality import Heard, LiveQuality, Meter
 from steadyhand.data_collection.ros_journal import Playback, type_name
 from steadyhand.data_collection.ros_record import FPS, FrameSource
 from steadyhand.errors import SteadyhandError
@@ -109,7 +110,9 @@ class Live:
     def __init__(self, messages) -> None:
         """messages: (topic, message, capture stamp, receive stamp)."""
         self.playback = Playback()
-        self.source = FrameSource(self.playback, load_robot("fr3"), ["front"], False, FPS, Segment.DEMO)
+        self.meter = Meter(self.playback)
+        self.source = FrameSource(self.meter, load_robot("fr3"), ["front"], False, FPS, Segment.DEMO)
+        self.quality = LiveQuality("recorder", self.meter, [])
         self.frames: list[dict] = []
         self.news: list[tuple[float, str]] = []  # s since START
         with simulated(self.playback):
@@ -121,13 +124,14 @@ class Live:
             if not began and received > START + 0.1:
                 self.source.columns()
                 self.source.begin()
+                self.quality.begin()
                 began = True
             kind = type_name(type(message))
             data = bytes(serialize_message(message))
             self.playback.play(Received(f"/{topic}", kind, round(received * 1e9), data))
             if began:
                 self.frames += self.source.frames()
-                self.news += [(received - START, text) for text in self.source.check()]
+                self.news += [(received - START, text) for text in self.quality.news()]
 
 
 def test_an_unplugged_camera_is_told_and_its_frames_are_dropped():
@@ -144,6 +148,34 @@ def test_an_unplugged_camera_is_told_and_its_frames_are_dropped():
     assert (stamps > 3.05).sum() >= 17
     assert len(stamps) + live.source.dropped == round((stamps[-1] - stamps[0]) * FPS) + 1
     assert "front/image_raw is " in live.source.reason
+
+
+def test_of_topics_that_no_frame_needs_silence_is_told():
+    """One every 0.4 s, which stops; one that never speaks; one that spoke once; all quite unlike the robot's own."""
+    clock, meter = Playback(), Meter(Playback())
+    meter.topics = {name: Heard(needed=False) for name in ("points", "never", "once")}
+    quality, told = LiveQuality("recorder", meter, [Path.cwd()]), {}
+    with simulated(clock):
+        for tick in range(100):
+            clock.nanoseconds = round((START + 0.1 * tick) * 1e9)
+            if tick == 5:
+                quality.begin()
+            if tick % 4 == 0 and not 40 < tick < 80:
+                meter.topics["points"].add(ros.now() - 0.05)
+            if tick == 10:
+                meter.topics["once"].add(None)
+            told |= {text: tick for text in quality.news()} if tick >= 5 else {}
+            if tick == 60:
+                message, _ = quality.report({}, 0, 0, 0)
+    loss = "the journal lacks it until it is back"
+    assert told == {
+        f"no message on never yet: {loss}": 26,
+        f"no message on points for 1.3 s: {loss}": 53,
+        "points is back": 80,
+    }
+    values = ros_messages.diagnostics_values(message)
+    assert values["message"] == "no message on points for 2.0 s; no message on never yet"
+    assert float(values["points lag (s)"]) == pytest.approx(0.05, abs=1e-3)
 
 
 def test_late_messages_are_waited_for():

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from journaling import number, write
+from journaling import CHANNEL, cdr, number, write
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from mcap.writer import Writer
 from plain_lerobot import EPISODES, LENGTHS
@@ -15,6 +16,7 @@ from rosbags.rosbag2 import Reader
 
 from steadyhand.data_collection.dataset import load_sidecar
 from steadyhand.data_collection.journal import Journal, relabel
+from steadyhand.data_collection.journal_process import EpisodeFile
 from steadyhand.data_collection.journal_reading import Messages, State, episodes, find
 from steadyhand.data_collection.parquet_salvage import salvage_parquet
 from steadyhand.data_collection.repair import RepairConfig, main
@@ -186,6 +188,34 @@ def test_a_cut_off_journal_becomes_whole(tmp_path, capsys):
             assert [number(raw) for _, _, raw in bag.messages()] == list(range(bag.message_count))
     with pytest.raises(SteadyhandError, match="does not exist"):
         main(RepairConfig(tmp_path / "nothing", tmp_path / "out"))
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_split_bag_with_a_file_cut_off(tmp_path, described):
+    """Of three files, the last one cut off; metadata.yaml is there if the recorder could still end."""
+    bag = tmp_path / "bags" / "run"
+    bag.mkdir(parents=True)
+    for part in range(3):
+        made = EpisodeFile(tmp_path / str(part), {})
+        for i in range(100 * part, 100 * part + 60):
+            made.write(CHANNEL.topic, CHANNEL.type, CHANNEL.schema, i, i, cdr(i))
+            if i % 10 == 9:
+                made.flush()
+        made.finish({})
+        made.path.rename(bag / f"run_{part}.mcap")
+    os.truncate(bag / "run_2.mcap", 2 * (bag / "run_2.mcap").stat().st_size // 3)
+    if described:
+        (bag / "metadata.yaml").touch()
+    before = {episode.identity: list(Messages(episode)) for episode in episodes(tmp_path / "bags")}
+    assert [len(messages) for messages in before.values()] == [60, 60, 40]
+    main(RepairConfig(tmp_path / "bags", tmp_path / "whole"))
+    assert sorted(path.name for path in (tmp_path / "whole").iterdir()) == ["run", "run_1", "run_2"]
+    repaired = episodes(tmp_path / "whole")
+    assert {episode.identity: list(Messages(episode)) for episode in repaired} == before
+    assert {episode.state for episode in repaired} == {State.FINISHED}
+    for episode in repaired:
+        with Reader(episode.file.parent) as reader:
+            assert reader.message_count == len(list(Messages(episode)))
 
 
 def test_bags_of_one_name_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from test_convert import GOOD, START, record, said
+from speaking import GOOD, START, record, said
 
 from steadyhand import ros, ros_messages
 from steadyhand.cli import main as cli

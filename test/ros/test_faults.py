@@ -60,13 +60,14 @@ def test_an_unplugged_camera_is_told_at_once(robot, processes, tmp_path):
             time.sleep(0.02)
 
     places = ("--output", tmp_path / "dataset", "--journal", tmp_path / "journal")
-    processes.start("record", *places, "--cameras", "front", "--task", "look", "--episodes", 1)
+    also = ("--also", "points:sensor_msgs/msg/PointCloud2")
+    processes.start("record", *places, "--cameras", "front", *also, "--task", "look", "--episodes", 1)
     wait_for("ready to record", 60.0)
     robot.ask("start")
     time.sleep(1.0)
     robot.plugged = False
     wait_for("no message on front/image_raw for 0.5 s: frames are dropped until it is back", 2.0)
-    time.sleep(0.5)
+    wait_for("no message on points yet: the journal lacks it until it is back", 3.0)
     robot.plugged = True
     wait_for("front/image_raw is back", 2.0)
     time.sleep(1.0)
