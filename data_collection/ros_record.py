@@ -62,6 +62,7 @@ class FrameSource:
         self._decisions: deque[Decision] = deque()
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
         self._begun = self._ended = float("inf")
+        self._first: float | None = None
         self._silent: set[str] = set()
         self.seed: int | None = None
         self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
@@ -158,7 +159,7 @@ class FrameSource:
         self._decisions.clear()
         self._marks.clear()
         self._chunk_indices.clear()
-        self._first: float | None = None
+        self._first = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
         self._buffer.set_back, self._silent = 0.0, set()
@@ -169,6 +170,11 @@ class FrameSource:
         """Decisions after now count no longer; returns the time."""
         self._ended = ros.now()
         return self._ended
+
+    @property
+    def first(self) -> float | None:
+        """Stamp of the episode's first decision, s."""
+        return self._first
 
     @property
     def waiting(self) -> bool:
