@@ -20,12 +20,14 @@ from steadyhand.data_collection.configuration import (
 )
 from steadyhand.errors import SteadyhandError
 
-CONTROLLED = ("controller_status", "reference_pose", "current_pose")
+STATUS = "controller_status"
+CONTROLLED = (STATUS, "reference_pose", "current_pose")
 """Who publishes these moves the arm, or says where its tool is: their parameters count."""
 PATIENCE = 2.0  # s for a node to tell its parameters, and for what is latched to arrive
 ATTEMPTS = 3
 DISCOVERY = 0.5  # s for its publisher to be found, after the robot's state has been heard
 TOGETHER = 1.0  # s: changes that follow each other this quickly are one, with the time of the first
+_NAMELESS = "_NODE_NAME_UNKNOWN_"  # as rmw calls a node of which only the publishers are known yet
 _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
@@ -48,8 +50,12 @@ class RunningConfiguration:
         self._fixed: dict[str, dict] = {}  # child frame -> parent and pose in it
         self._nodes: dict[str, frozenset[bytes]] = {}  # node -> its publishers, which it has anew after a restart
         self._parameters: dict[str, dict[str, object] | None] = {}
+        self._asked: dict[str, dict[str, object]] = {}  # nodes that are being asked: what they set meanwhile
+        self._controllers: frozenset[str] = frozenset()  # the active one, and others that are ready
+        self._active = ""
         self._at_begin: dict[str, Document] = {}
         self._changes: list[tuple[float, str, object]] = []  # time, kind, content
+        ros.subscription(node, STATUS, self._on_status)
         ros.subscription(hearer, "robot_description", self._on_description, patient=True)
         ros.subscription(hearer, "/parameter_events", self._on_parameters, patient=True)
         for camera in cameras:
@@ -63,6 +69,13 @@ class RunningConfiguration:
             if message.data != self._description:
                 self._description = message.data
                 self._changed("description")
+
+    def _on_status(self, message: ros.DiagnosticArray) -> None:
+        active = message.status[0].name.removesuffix(": controller") if message.status else ""
+        with self._lock:
+            if active != self._active:
+                self._active = active
+                self._changed("controller")
 
     def _keeper(self, camera: str) -> Any:
         def keep(message: ros.CameraInfo) -> None:
@@ -82,15 +95,17 @@ class RunningConfiguration:
                 self._changed("calibration")
 
     def _on_parameters(self, message: ros.ParameterEvent) -> None:
+        told = _plain((one.name, one.value) for one in (*message.new_parameters, *message.changed_parameters))
         with self._lock:
+            if message.node in self._asked:
+                self._asked[message.node] |= told
             values = self._parameters.get(message.node)
             if values is None:
                 return
-            before = dict(values)
-            values |= _plain((one.name, one.value) for one in (*message.new_parameters, *message.changed_parameters))
-            for parameter in message.deleted_parameters:
-                values.pop(parameter.name, None)
-            if values != before:
+            gone = {parameter.name for parameter in message.deleted_parameters}
+            now = {name: value for name, value in (values | told).items() if name not in gone}
+            if now != values:
+                self._parameters[message.node] = now
                 self._changed("controller")
 
     def _changed(self, kind: str) -> None:
@@ -105,7 +120,8 @@ class RunningConfiguration:
             case "description":
                 return self._description
             case "controller":
-                return copy.deepcopy(self._parameters)
+                idle = self._controllers - {self._active} if self._active in self._controllers else frozenset()
+                return copy.deepcopy({name: told for name, told in self._parameters.items() if name not in idle})
             case _:
                 return copy.deepcopy((self._infos, self._fixed))
 
@@ -127,7 +143,7 @@ class RunningConfiguration:
         """Wait for what is latched and for the controllers, and ask these; returns what stays unknown."""
         latched = ["robot_description", *(f"{camera}/camera_info" for camera in self._cameras)]
         begun = time.monotonic()
-        for name in (CONTROLLED[0], *latched):
+        for name in (STATUS, *latched):
             while not self._heard(name):
                 if time.monotonic() > begun + (PATIENCE if self._node.count_publishers(name) else DISCOVERY):
                     break
@@ -143,8 +159,8 @@ class RunningConfiguration:
         return missing
 
     def _heard(self, name: str) -> bool:
-        if name in CONTROLLED:
-            return self._node.count_publishers(name) > 0
+        if name == STATUS:
+            return bool(self._active)
         return bool(self._description) if name == "robot_description" else name.rpartition("/")[0] in self._infos
 
     def begin(self) -> list[str]:
@@ -179,33 +195,41 @@ class RunningConfiguration:
 
     def _look(self) -> bool:
         """Ask nodes that have come for their parameters; whether there were any. Those that went stay as they were."""
-        found: dict[str, set[bytes]] = {}
-        for name in CONTROLLED:
-            for one in self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(name)):
-                full = f"{one.node_namespace.rstrip('/')}/{one.node_name}"
-                found.setdefault(full, set()).add(bytes(one.endpoint_gid))
-        nodes = {name: frozenset(publishers) for name, publishers in found.items()}
+        nodes: dict[str, frozenset[bytes]] = {}
+        controllers = self._publishers(STATUS)
+        for publishers in (controllers, *map(self._publishers, CONTROLLED[1:])):
+            for name, ids in publishers.items():
+                nodes[name] = nodes.get(name, frozenset()) | ids
         come = [name for name, publishers in nodes.items() if not publishers <= self._nodes.get(name, frozenset())]
         if not come:
             return False
         self._nodes = nodes
         with self._lock:
             self._parameters = {name: values for name, values in self._parameters.items() if name in nodes}
+            self._controllers = frozenset(controllers)
         for name in come:
             self._ask(name)
         return True
 
+    def _publishers(self, topic: str) -> dict[str, frozenset[bytes]]:
+        """Nodes by their full names, with the identities of what they publish with."""
+        found: dict[str, frozenset[bytes]] = {}
+        for one in self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic)):
+            name = f"{one.node_namespace.rstrip('/')}/{one.node_name}"
+            if one.node_name == _NAMELESS:  # its name is on the way
+                continue
+            found[name] = found.get(name, frozenset()) | {bytes(one.endpoint_gid)}
+        return found
+
     def _ask(self, name: str) -> None:
         with self._lock:
-            heard = self._parameters[name] = {}  # what is set while it answers
-        try:
+            self._asked[name] = {}
+        values = None
+        with contextlib.suppress(SteadyhandError):
             values = _parameters_of(self._node, name)
-        except SteadyhandError:
-            with self._lock:
-                self._parameters[name] = None
-            return
         with self._lock:
-            self._parameters[name] = values | heard
+            heard = self._asked.pop(name)
+            self._parameters[name] = values | heard if values is not None else None
 
 
 def _parameters_of(node: ros.Node, name: str) -> dict[str, object]:

@@ -27,9 +27,14 @@ class Arm:
         self.twin = ros.below(node, "twin")
         ros.declare_fixed(self.twin, twin_parameters(FR3, "cartesian_impedance"))
         self.status = ros.publisher(node, "controller_status")
+        self.lead("/controller")
         self.description = ros.publisher(node, "robot_description")
         self.description.publish(ros.String(data=FR3.urdf_xml))
         self.camera = ros.publisher(node, "side/camera_info")
+
+    def lead(self, name: str) -> None:
+        """Say that this node's controller is the active one."""
+        self.status.publish(ros_messages.diagnostics(f"{name}: controller", 0, "track", {}, ros.now()))
 
     def film(self, focus: float = 1.0) -> None:
         self.camera.publish(ros_messages.camera_info(640, 480, focus * K, ros.now(), "side_optical_frame"))
@@ -98,9 +103,14 @@ def test_another_controller_is_asked_and_one_that_does_not_answer_is_named(runni
     assert watch.wait() == ["pose of camera side"]
     watch.begin()
     arm.twin.create_publisher(ros.DiagnosticArray, "/controller_status", ros.STATUS)
+    end = ros.now() + 10.0
+    while "/twin/controller" not in watch._parameters:  # known, but idle: it changes nothing
+        assert watch.configuration(None).changes == ()
+        assert ros.now() < end
+    arm.lead("/twin/controller")
     ended = wait(watch, 1)
     nodes = yaml.safe_load(ended.changes[0][2].text)
-    assert nodes["/twin/controller"] == {"ros__parameters": twin_parameters(FR3, "cartesian_impedance")}
+    assert nodes == {"/twin/controller": {"ros__parameters": twin_parameters(FR3, "cartesian_impedance")}}
 
     monkeypatch.setattr(ros_configuration, "PATIENCE", 0.3)
     mute = rclpy.create_node("mute", context=arm.node.context, start_parameter_services=False)
