@@ -27,6 +27,7 @@ PATIENCE = 2.0  # s for a node to tell its parameters, and for what is latched t
 ATTEMPTS = 3
 DISCOVERY = 0.5  # s for its publisher to be found, after the robot's state has been heard
 TOGETHER = 1.0  # s: changes that follow each other this quickly are one, with the time of the first
+NO_TF = " (tf2_msgs is not installed)" if ros.TFMessage is None else ""
 _NAMELESS = "_NODE_NAME_UNKNOWN_"  # as rmw calls a node of which only the publishers are known yet
 _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -155,7 +156,8 @@ class RunningConfiguration:
             missing.append("parameters of the controllers")
         with self._lock:
             heard_cameras = [(name, info["frame"]) for name, info in self._infos.items()]
-            missing += [f"pose of camera {name}" for name, frame in heard_cameras if frame not in self._fixed]
+            lost = [f"pose of camera {name}" for name, frame in heard_cameras if frame not in self._fixed]
+        missing += [f"{name}{NO_TF}" for name in lost]
         return missing
 
     def _heard(self, name: str) -> bool:
