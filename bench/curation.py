@@ -95,6 +95,7 @@ def collect(task: str, seeds: Sequence[int], bad: int, folder: Path) -> list[str
     with open_writer(folder, world) as writer:
         write_episodes(
             writer,
+            world,
             with_progress(logs, len(seeds), task),
             lambda log: EpisodeInfo(log.success, log.reason, operator="scripted", seed=log.seed),
         )

@@ -1,18 +1,14 @@
 """ROS parameter files: the gains that the twin has, for the plug-in on the arm."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from steadyhand.crisp_control.parameters import CONTROLLERS, load_parameters, read_gains
+from steadyhand.crisp_control.schema import Parameter, load
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim.robot import load_robot
-
-if TYPE_CHECKING:
-    from steadyhand.crisp_control.schema import Parameter
+from steadyhand.sim.robot import RobotSpec, load_robot
 
 TYPES = {
     "cartesian_impedance": "steadyhand/CartesianController",
@@ -44,18 +40,21 @@ def parameter_file(robot: str, controller: str, core: Iterable[Parameter]) -> st
     sections = read_gains(spec.gains)
     gains = (sections.get("shared") or {}) | (sections.get(controller) or {})
     gains["gravity_compensation"] = not spec.firmware_gravity  # on the arm; the twin has no firmware
-    values: dict[str, object] = {
-        "type": TYPES[controller],  # for the spawner
-        "joints": list(spec.joints),
-        "end_effector_frame": spec.tool_frame,
-        "base_frame": spec.base_frame,
-        "armature": [float(value) for value in spec.armature],
-    }
+    values: dict[str, object] = {"type": TYPES[controller]} | _arm_parameters(spec)  # type: for the spawner
     for parameter in core:
         if parameter.name in gains:
             values |= _by_ros_names(parameter, gains[parameter.name])
     notes = "".join(f"# derived, check it: {note}\n" for note in spec.notes)
     return notes + yaml.safe_dump({f"/**/{controller}": {"ros__parameters": values}}, sort_keys=False, width=110)
+
+
+def _arm_parameters(robot: RobotSpec) -> dict[str, object]:
+    return {
+        "joints": list(robot.joints),
+        "end_effector_frame": robot.tool_frame,
+        "base_frame": robot.base_frame,
+        "armature": [float(value) for value in robot.armature],
+    }
 
 
 def _by_ros_names(parameter: Parameter, value) -> dict[str, object]:
@@ -67,3 +66,18 @@ def _by_ros_names(parameter: Parameter, value) -> dict[str, object]:
     if isinstance(value, list):
         value = [float(item) for item in value]
     return {parameter.ros[0]: float(value) if parameter.type == "double" else value}
+
+
+def twin_parameters(robot: RobotSpec, controller: str) -> dict[str, object]:
+    """What a controller of the twin runs with, under the plug-in's names: its gains, and what they are about.
+
+    Args:
+        robot: The arm.
+        controller: As in config/controllers.
+    """
+    params = load_parameters(robot.gains, robot.arm(), controller)
+    values = {"controller": controller} | _arm_parameters(robot)
+    for parameter in load()[controller].values():
+        value = getattr(params, parameter.name)
+        values |= _by_ros_names(parameter, value.tolist() if isinstance(value, np.ndarray) else value)
+    return values

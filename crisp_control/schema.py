@@ -11,6 +11,7 @@ CMake runs this file on machines where Steadyhand is not installed yet: only ``r
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -31,6 +32,9 @@ PLUGINS = (*CONTROLLERS, "state_broadcaster")
 SIZES = {"vector3": 3, "vector6": 6}
 GPL_TYPES = {"bool": "bool", "double": "double", "string": "string", "names": "string_array"}
 GPL_TYPES |= dict.fromkeys(("vector3", "vector6", "joints", "planes"), "double_array")
+SAFETY = ("gate", "barrier", "tank", "reflex", "torque_limit", "torque_rate_limit", "error_clip", "stiffness_maximum",
+          "wrench_maximum")  # fmt: skip
+"""Members of the core's parameters, or what they begin with, that belong to the safety chain."""
 MADE = "Made by `python crisp_control/schema.py {}` from crisp_control/parameters.yaml"
 
 
@@ -121,6 +125,18 @@ def _problem(parameter: Parameter, section: dict[str, Parameter]) -> str:
     if unknown := set(parameter.of) - set(PLUGINS):
         return f"is of '{unknown.pop()}'; allowed: {', '.join(PLUGINS)}"
     return ""
+
+
+@functools.cache
+def safety_names() -> frozenset[str]:
+    """Names in ROS of the parameters of the safety chain: what is refused, limited or given up, and when."""
+    return frozenset(
+        ros
+        for section in load().values()
+        for parameter in section.values()
+        if parameter.member.partition(".")[0] in SAFETY
+        for ros in parameter.ros
+    )
 
 
 def _of_plugin(plugin: str) -> tuple[list[Parameter], list[Parameter]]:

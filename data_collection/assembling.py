@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from steadyhand.data_collection.configuration import copy_documents
 from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
 from steadyhand.data_collection.reading import episode_rows, read_table, read_tables
 from steadyhand.data_collection.schema import FIRST_FILE, INFO, SCHEMA, read_info, schema_text
@@ -84,6 +85,7 @@ def assemble(source: Source, folder: Path, bar: tqdm) -> None:
     if source.sidecar is not None:
         write_rows([row | {"episode_index": i} for i, row in enumerate(source.sidecar)], folder / SIDECAR)
         (folder / SCHEMA).write_text(schema_text(str(source.info.get("robot_type") or "")))
+        copy_documents(source.path, source.sidecar, folder)
     totals = {
         "total_episodes": len(rows),
         "total_frames": sum(row["length"] for row in rows),

@@ -1,16 +1,21 @@
 """From episodes on the twin to a LeRobot dataset."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from steadyhand.crisp_control.ros_parameters import twin_parameters
+from steadyhand.data_collection.configuration import Configuration, Document, parameters_document, yaml_document
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.labels import frame_labels
 from steadyhand.data_collection.schema import features
 from steadyhand.data_collection.sidecar import EpisodeInfo
-from steadyhand.sim.env import DECISION_PERIOD, World
+from steadyhand.sim.env import CONTROLLER, DECISION_PERIOD, World
 from steadyhand.sim.rollout import EpisodeLog
+
+_ELSEWHERE = ("urdf", "mjcf", "gains")  # of a robot: in documents of their own
 
 
 def open_writer(path: Path, world: World) -> DatasetWriter:
@@ -25,16 +30,31 @@ def open_writer(path: Path, world: World) -> DatasetWriter:
     )
 
 
+def configuration_of(world: World) -> Configuration:
+    """What the twin is made of: per arm its description and what its robot file says, the scene, the controllers."""
+    documents, nodes = {"scene": Document(world.scene_xml(), "xml")}, {}
+    for arm in world.arms:
+        prefix, robot = arm.mount.prefix, arm.robot
+        documents[f"{prefix}description"] = Document(robot.urdf_xml, "urdf")
+        told = {key: value for key, value in vars(robot).items() if key not in _ELSEWHERE}
+        documents[f"{prefix}robot"] = yaml_document(
+            {key: vars(value) if is_dataclass(value) else value for key, value in told.items()}
+        )
+        # As the node of `steadyhand twin` calls itself: the same parameters then have the same file.
+        nodes[f"/{arm.mount.name}/twin".replace("//", "/")] = twin_parameters(robot, CONTROLLER)
+    return Configuration(documents | {"controller": parameters_document(nodes)})
+
+
 def write_episodes(
-    writer: DatasetWriter, logs: Iterable[EpisodeLog], describe: Callable[[EpisodeLog], EpisodeInfo]
+    writer: DatasetWriter, world: World, logs: Iterable[EpisodeLog], describe: Callable[[EpisodeLog], EpisodeInfo]
 ) -> list[EpisodeLog]:
-    """Write every episode as soon as it is there; returns them."""
-    written = []
+    """Write every episode of a world as soon as it is there; returns them."""
+    written, configuration = [], configuration_of(world)
     for log in logs:
         writer.task = log.instruction
         for i in range(len(log)):
             writer.add_frame(frame_of(log, i))
-        writer.save_episode(describe(log))
+        writer.save_episode(replace(describe(log), configuration=configuration))
         written.append(log)
     return written
 

@@ -213,6 +213,7 @@ class Converter:
             source=episode.identity,
             note=str(episode.label.get("note") or ""),
             subtasks=outcome.subtasks,
+            configuration=outcome.configuration,
         )
         try:
             index = self._writer.save_episode(info)

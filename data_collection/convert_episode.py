@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steadyhand.data_collection.configuration import Configuration, from_journal
 from steadyhand.data_collection.journal_reading import Episode, Messages
 from steadyhand.data_collection.ros_journal import Playback
 from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, FrameSource
@@ -45,6 +46,7 @@ class Outcome:
         seed: Of the twin; None on a real arm.
         policy_version: Of the policy that decided; "" if none did.
         subtasks: Names that the operator gave.
+        configuration: What it was recorded with.
     """
 
     robot: str
@@ -57,6 +59,7 @@ class Outcome:
     seed: int | None
     policy_version: str
     subtasks: tuple[str, ...]
+    configuration: Configuration
 
 
 class Replay:
@@ -81,6 +84,7 @@ class Replay:
             given_arrays(settings.arrays),
         )
         self._recorder_lost, self._messages = episode.lost, Messages(episode)
+        self._configuration = from_journal(episode.metadata, episode.label)
         self.columns: dict[str, dict] = {}  # before the first frame
         self._task = ""  # what was asked for when the first frame was made: afterwards the next episode may be
 
@@ -129,6 +133,7 @@ class Replay:
             seed=self.source.seed,
             policy_version=self.source.policy_version,
             subtasks=tuple(self.source.subtasks),
+            configuration=self._configuration,
         )
 
     @property

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from steadyhand.data_collection import publish, stage
+from steadyhand.data_collection.configuration import write_documents
 from steadyhand.data_collection.labels import human_mask
 from steadyhand.data_collection.merging import merge
 from steadyhand.data_collection.reading import Frames, describe, load_columns
@@ -214,6 +215,7 @@ class DatasetWriter:
             raise SteadyhandError("the episode has no frame; add frames before saving it")
         row = sidecar_row(info, self.episodes, self._robot, self.task, self._human_frames)
         with self._saving(row):
+            write_documents(info.configuration, self._stage, self.path)
             self._held = row, self._finish()
         self._human_frames = 0
 

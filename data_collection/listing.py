@@ -8,6 +8,7 @@ from typing import Literal
 import yaml
 from tyro.conf import Positional
 
+from steadyhand.data_collection.configuration import from_journal
 from steadyhand.data_collection.journal import relabel
 from steadyhand.data_collection.journal_reading import Episode, Messages, State, episodes, find
 from steadyhand.data_collection.reading import describe
@@ -115,5 +116,8 @@ def _episode_line(episode: Episode) -> str:
         topics[message.topic] += 1
         start, end = start or message.received, message.received
     facts.append(f"{1e-9 * (end - start):.1f} s, {topics.total()} messages on {len(topics)} topics")
+    made_with = from_journal(episode.metadata, known)
+    facts += [f"{kind} {document.name[:8]}" for kind, document in made_with.documents.items()]
+    facts += [f"{kind} changed after {stamp:.1f} s" for stamp, kind, _ in made_with.changes]
     facts += filter(None, (episode.lost, messages.lost))
     return f"{episode.name}  {', '.join(facts)}"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steadyhand.data_collection.assembling import require_images
+from steadyhand.data_collection.configuration import copy_documents
 from steadyhand.data_collection.durable import new_folder
 from steadyhand.data_collection.labels import INTERVENTION_SEGMENTS, UNKNOWN, Segment, human_mask
 from steadyhand.data_collection.quality_video import cameras_of, video_file
@@ -69,6 +70,9 @@ def merge(paths: Sequence[Path | str], output: Path | str, done: Callable[[Path]
             done(path)
         folder.rmdir()  # LeRobot makes it
         _aggregate(packed, folder)
+        for path in folders:
+            if (path / SIDECAR).exists():
+                copy_documents(path, read_rows(path), folder)
     return output
 
 

@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from steadyhand import ros
+from steadyhand.data_collection.configuration import Document, from_journal
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.journal import Journal
+from steadyhand.data_collection.journal_reading import episodes
 from steadyhand.data_collection.live_quality import LiveQuality, Meter
 from steadyhand.data_collection.recorder import Outlet, Recorder
+from steadyhand.data_collection.ros_configuration import RunningConfiguration
 from steadyhand.data_collection.ros_journal import CONTEXT, Tap
 from steadyhand.data_collection.ros_record import FPS, SEGMENTS, FrameSource
 from steadyhand.data_collection.ros_sink import Sink
+from steadyhand.data_collection.schema import INFO
 from steadyhand.data_collection.session import Phase, Request
 from steadyhand.data_collection.session_requests import FileRequests, KeyRequests, RosRequests, help_line, key_map
+from steadyhand.data_collection.sidecar import last_documents
 from steadyhand.data_collection.sounds import Sounds
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topic
@@ -138,20 +143,22 @@ def main(config: RecordConfig) -> int:
         if config.requests:
             requests.append(stack.enter_context(contextlib.closing(FileRequests(config.requests))))
 
-        def setup(node: ros.Node) -> tuple[FrameSource, Outlet, LiveQuality, Tap | None]:
-            tap = _tap(node, journal, cameras) if journal else None
+        def setup(node: ros.Node) -> tuple[FrameSource, RunningConfiguration, Outlet, LiveQuality, Tap | None]:
+            tap = _tap(node, journal) if journal else None
             meter, outlet = Meter(tap or node), Outlet(node)
             for name, type_ in ros.given_topics(config.also).items():
                 ros.given_subscription(meter, name, type_, None)
             arrays, segment = given_arrays(config.arrays), SEGMENTS[config.segment]
             source = FrameSource(meter, robot, cameras, config.environment, FPS, segment, arrays)
             requests.append(RosRequests(node))
-            return source, outlet, LiveQuality(outlet.name, meter, _disks(config)), tap
+            names = [image_topic(camera)[0] for camera in cameras]
+            running = RunningConfiguration(node, tap or node, names, _recorded_with(config))
+            return source, running, outlet, LiveQuality(outlet.name, meter, _disks(config)), tap
 
         recorder = None
         try:
-            running = ros.running("recorder", config.namespace, setup, config.sim_time)
-            source, outlet, live, tap = stack.enter_context(running)
+            heard = ros.running("recorder", config.namespace, setup, config.sim_time)
+            source, running, outlet, live, tap = stack.enter_context(heard)
             columns = _wait_for_robot(source)
             known = config.task in task_names() or is_own(config.task)
             # a task of the twin is stored by its instruction, as everywhere
@@ -162,8 +169,10 @@ def main(config: RecordConfig) -> int:
                 writer = stack.enter_context(DatasetWriter(config.output, **described, resume=config.resume))
             sink = Sink(task, writer, tap, _metadata(config, cameras, follows=known))
             wanted: dict[str, Any] = {"episodes": config.episodes, "operator": config.operator, "follows": known}
-            recorder = Recorder(source, sink, outlet, live, sounds, **wanted)
+            recorder = Recorder(source, running, sink, outlet, live, sounds, **wanted)
             stack.callback(recorder.close)
+            if unknown_ones := running.wait():
+                recorder.say(f"nobody says, so it is not recorded with the episodes: {', '.join(unknown_ones)}")
             recorder.say(f"ready to record into {_places(config)}")
             _run(recorder, requests, meaning)
         except KeyboardInterrupt:
@@ -178,10 +187,18 @@ def _disks(config: RecordConfig) -> list[Path]:
     return [next(folder for folder in (place, *place.parents) if folder.exists()) for place in places]
 
 
-def _tap(node: ros.Node, journal: Journal, cameras: list[str]) -> Tap:
+def _recorded_with(config: RecordConfig) -> dict[str, Document]:
+    """What the episode before this session was recorded with: of the dataset or, without one, of the journal."""
+    if config.output is not None and (config.output / INFO).exists():
+        return last_documents(config.output)
+    last = max(config.journal.glob("episode_*/*.mcap"), default=None) if config.journal else None
+    return dict(from_journal(episodes(last)[0].metadata, {}).documents) if last else {}
+
+
+def _tap(node: ros.Node, journal: Journal) -> Tap:
     """What the recorder hears through, with the usual topics that only the journal wants."""
     tap = Tap(node, journal)
-    for name in (*CONTEXT, *(f"{image_topic(camera)[0]}/camera_info" for camera in cameras)):
+    for name in CONTEXT:
         tap.listen(name)
     return tap
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steadyhand.data_collection.configuration import used
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.schema import AUTOMATIC, SCHEMA, read_info
 from steadyhand.data_collection.sidecar import SIDECAR, load_sidecar
@@ -182,6 +183,7 @@ def describe(path: Path | str) -> dict:
         "human_frames": sum(row["human_frames"] for row in episodes),
         "dropped_frames": sum(row["dropped_frames"] for row in episodes),
         "segments": segments,
+        "configuration": used(episodes),
         "columns": columns,
     }
 

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from steadyhand import ros
 from steadyhand.data_collection.live_quality import LiveQuality
+from steadyhand.data_collection.ros_configuration import RunningConfiguration
 from steadyhand.data_collection.ros_record import LATE, SETTLE, FrameSource
 from steadyhand.data_collection.ros_sink import Sink
 from steadyhand.data_collection.session import Answer, BrokenOffError, Event, Phase, Request, Session
@@ -48,13 +49,14 @@ class Recorder:
     """Records what the session decides; all of it in the main thread."""
 
     def __init__(
-        self, source: FrameSource, sink: Sink, outlet: Outlet, live: LiveQuality, sounds: Sounds, *,
-        episodes: int, operator: str, follows: bool,
+        self, source: FrameSource, setup: RunningConfiguration, sink: Sink, outlet: Outlet, live: LiveQuality,
+        sounds: Sounds, *, episodes: int, operator: str, follows: bool,
     ) -> None:  # fmt: skip
         """Begin idle.
 
         Args:
             source: Makes the frames.
+            setup: Knows what is recorded with.
             sink: Keeps them.
             outlet: Tells other nodes.
             live: Judges how it is going.
@@ -63,7 +65,8 @@ class Recorder:
             operator: Who demonstrates.
             follows: Every episode is stored with the instruction that the source has heard.
         """
-        self._source, self._sink, self._outlet, self._live, self._sounds = source, sink, outlet, live, sounds
+        self._source, self._setup, self._sink = source, setup, sink
+        self._outlet, self._live, self._sounds = outlet, live, sounds
         self._episodes, self._operator, self._follows = episodes, operator, follows
         self.saved = 0
         self._reported, self._health, self.typing = 0.0, "", ""
@@ -132,7 +135,9 @@ class Recorder:
             raise SteadyhandError(
                 "task/instruction is silent and the task asks for something else every time; say what, in --task"
             )
-        self._sink.begin(self._source.begin())
+        for difference in self._setup.begin():
+            self.say(f"not as in the last episode: {difference}")
+        self._sink.begin(self._source.begin(), self._setup.configuration(None))
         self._live.begin()
         self._bar.reset()
         return f"episode {self.saved + 1} of {self._episodes} started"
@@ -149,7 +154,7 @@ class Recorder:
 
     def _put_away(self, why: str, reason: str, ended: float) -> str:
         frames = self._sink.frames
-        self._sink.abandon(reason, ended)
+        self._sink.abandon(self._info(None, reason), ended)
         return f"the episode of {frames} frames {why}"
 
     def _break_off(self, _: object, why: str) -> str:
@@ -164,6 +169,7 @@ class Recorder:
             seed=self._source.seed,
             dropped_frames=self._source.dropped,
             subtasks=tuple(self._source.subtasks),
+            configuration=self._setup.configuration(self._source.first),
         )
 
     def _save(self, request: Request, _: str) -> str:

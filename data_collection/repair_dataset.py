@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steadyhand.data_collection.assembling import TASKS, Source
+from steadyhand.data_collection.configuration import CONFIGURATION, intact, named, without
 from steadyhand.data_collection.parquet_salvage import salvage_parquet
 from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
 from steadyhand.data_collection.reading import read_table
@@ -235,6 +236,10 @@ class Wreck:
         except (OSError, pa.ArrowException):
             known = {}
             self.notes.append(f"{SIDECAR} cannot be read: success and the like are lost")
+        lost = {name for row in known.values() for name in named(row) if intact(self.path, name) is None}
+        for name in sorted(lost):
+            self.notes.append(f"{CONFIGURATION / name} is lost: its episodes name it no longer")
+        known = {episode: without(row, lost) for episode, row in known.items()}
         robot, unknown = str(self.info.get("robot_type") or ""), EpisodeInfo(None, "")
         return [
             known.get(episode) or sidecar_row(unknown, episode, robot, found.row["tasks"][0], 0)

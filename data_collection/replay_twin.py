@@ -17,10 +17,9 @@ from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.replay_source import Recording
 from steadyhand.errors import SteadyhandError
 from steadyhand.sim._native import Twin
-from steadyhand.sim.env import Episode, World, sensor_model
+from steadyhand.sim.env import CONTROLLER, Episode, World, sensor_model
 from steadyhand.sim.rotations import quat_from_rot6d
 
-CONTROLLER = "cartesian_impedance"
 FEED = 0.005  # s between two poses of a path that is tracked, and the controller's smoothing of them
 NEAR = 0.005, 0.05  # m, rad: how far from the first recorded pose a replay may begin
 APPROACH = 0.1, 0.5  # m/s, rad/s on the way there

@@ -62,6 +62,7 @@ class FrameSource:
         self._decisions: deque[Decision] = deque()
         self._gripper: deque[tuple[float, float]] = deque(maxlen=256)  # arrived, opening
         self._begun = self._ended = float("inf")
+        self._first: float | None = None
         self.seed: int | None = None
         self.instruction: str | None = None  # of the running episode, in words; None while nobody has said
         self.dropped, self.reason = 0, ""
@@ -157,7 +158,7 @@ class FrameSource:
         self._decisions.clear()
         self._marks.clear()
         self._chunk_indices.clear()
-        self._first: float | None = None
+        self._first = None
         self._slot = -1
         self.dropped, self.reason = 0, ""
         self._buffer.set_back = 0.0
@@ -168,6 +169,11 @@ class FrameSource:
         """Decisions after now count no longer; returns the time."""
         self._ended = ros.now()
         return self._ended
+
+    @property
+    def first(self) -> float | None:
+        """Stamp of the episode's first decision, s."""
+        return self._first
 
     @property
     def waiting(self) -> bool:

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from steadyhand.data_collection.configuration import Configuration, changes_to_label, to_metadata
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
 from steadyhand.data_collection.delays import Delays
 from steadyhand.data_collection.journal_reading import identity
 from steadyhand.data_collection.ros_journal import Tap
 from steadyhand.errors import SteadyhandError
+
+_UNKNOWN = Configuration()
 
 
 class Sink:
@@ -30,12 +33,13 @@ class Sink:
         self._source = self._note = ""
         self.frames, self._delays = 0, Delays()
 
-    def begin(self, begun: float) -> None:
-        """Begin an episode at a time, s."""
+    def begin(self, begun: float, configuration: Configuration = _UNKNOWN) -> None:
+        """Begin an episode at a time, s, with what it is recorded with."""
         self.frames, self._note, self._delays = 0, "", Delays()
         if self._tap is not None:
             stamp = round(begun * 1e9)
-            name = self._tap.begin(**self._metadata, task=self.task, begun=stamp)
+            noted = {"configuration": to_metadata(configuration)}
+            name = self._tap.begin(**self._metadata, **noted, task=self.task, begun=stamp)
             self._source = identity(name, stamp)
 
     def add_frame(self, frame: Mapping[str, np.ndarray]) -> None:
@@ -89,12 +93,12 @@ class Sink:
         elif self._writer is not None:
             self._writer.discard_episode()
 
-    def abandon(self, why: str, ended: float) -> None:
+    def abandon(self, info: EpisodeInfo, ended: float) -> None:
         """Forget the episode in the dataset; the journal keeps it, not as discarded: no human has decided that."""
         if self._writer is not None:
             self._writer.discard_episode()
         with contextlib.suppress(SteadyhandError):  # it could not be written: that is why, and has been said
-            self._end_journal(EpisodeInfo(None, why), ended, discarded=False)
+            self._end_journal(info, ended, discarded=False)
         self.frames = 0
 
     def take_back(self) -> None:
@@ -153,5 +157,6 @@ class Sink:
                 note=self._note,
                 discarded=discarded,
                 ended=round(ended * 1e9),
+                configuration_changes=changes_to_label(info.configuration),
                 add_frame_ms=self._delays.summary().get("frame"),
             )

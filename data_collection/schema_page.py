@@ -34,12 +34,15 @@ EPISODE = {
     "robot": "its name",
     "task": "what was to be done, in words",
     "seed": "of the twin's episode; empty on a real arm",
-    "rules": "of the session, as JSON",
+    "rules": "in force, as JSON: those of the session by name; `safety`: the limits of the controllers, by node and "
+    "parameter",
     "dropped_frames": "frames that are missing",
     "human_frames": "frames that a human decided",
     "source": "the journal's episode that it was made of",
     "note": "what the operator remarked",
     "subtasks": "names that the operator gave when sub-tasks were done, as a JSON list; `subtask` counts along it",
+    "configuration": "what it was recorded with, as JSON: kind -> file in `meta/steadyhand/configuration`; `changes`: "
+    "what changed while it ran (s since the first decision, kind, file)",
 }
 
 

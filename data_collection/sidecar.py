@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steadyhand.data_collection.configuration import Configuration, Document, read_documents
 from steadyhand.data_collection.schema import FOLDER, read_info
 from steadyhand.errors import SteadyhandError
 
@@ -27,6 +28,7 @@ ROW = pa.schema(
         "source": pa.string(),
         "note": pa.string(),
         "subtasks": pa.string(),
+        "configuration": pa.string(),
     }
 )
 
@@ -46,6 +48,7 @@ class EpisodeInfo:
         source: Episode of a journal that it was converted from; empty if there is none.
         note: What the operator remarked.
         subtasks: Names that the operator gave to the sub-tasks when they were done; "" where none was given.
+        configuration: What it was recorded with; its safety limits are added to the rules.
     """
 
     success: bool | None
@@ -58,22 +61,28 @@ class EpisodeInfo:
     source: str = ""
     note: str = ""
     subtasks: tuple[str, ...] = ()
+    configuration: Configuration = field(default_factory=Configuration)
 
 
 def load_sidecar(path: Path | str) -> list[dict]:
-    """Return one dict per finished episode, in order; `rules` is a dict again, `subtasks` a list.
+    """Return one dict per finished episode, in order; `rules` and `configuration` are dicts again, `subtasks` a list.
 
     The sidecar is published before the episode counts as finished, so a killed recorder may leave one row too
     many: it is left out here.
     """
     return [
-        {**row, "rules": json.loads(row["rules"]), "subtasks": json.loads(row["subtasks"] or "[]")}
+        {
+            **row,
+            "rules": json.loads(row["rules"]),
+            "subtasks": json.loads(row["subtasks"] or "[]"),
+            "configuration": json.loads(row["configuration"] or "{}"),
+        }
         for row in read_rows(path)
     ]
 
 
 def read_rows(path: Path | str) -> list[dict]:
-    """Return the sidecar's rows as stored (`rules` and `subtasks` are JSON text), checked against the dataset."""
+    """Return the sidecar's rows as stored (lists and dicts are JSON text), checked against the dataset."""
     total = int(read_info(path)["total_episodes"])
     file = Path(path) / SIDECAR
     try:
@@ -87,6 +96,12 @@ def read_rows(path: Path | str) -> list[dict]:
     return rows[:total]
 
 
+def last_documents(path: Path) -> dict[str, Document]:
+    """What the last episode of a dataset was recorded with when it began, by kind; nothing if nobody has noted it."""
+    rows = read_rows(path) if (path / SIDECAR).is_file() else []
+    return read_documents(path, rows[-1]) if rows else {}
+
+
 def write_rows(rows: list[dict], file: Path) -> None:
     """Write the rows of a sidecar into a new file."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +110,7 @@ def write_rows(rows: list[dict], file: Path) -> None:
 
 def sidecar_row(info: EpisodeInfo, episode_index: int, robot: str, task: str, human_frames: int) -> dict:
     """Build the row of one episode."""
+    safety = info.configuration.safety()
     return {
         "episode_index": episode_index,
         "success": info.success,
@@ -104,10 +120,11 @@ def sidecar_row(info: EpisodeInfo, episode_index: int, robot: str, task: str, hu
         "robot": robot,
         "task": task,
         "seed": info.seed,
-        "rules": json.dumps(info.rules),
+        "rules": json.dumps(info.rules | ({"safety": safety} if safety else {})),
         "dropped_frames": info.dropped_frames,
         "human_frames": human_frames,
         "source": info.source,
         "note": info.note,
         "subtasks": json.dumps(info.subtasks),
+        "configuration": json.dumps(info.configuration.row()),
     }

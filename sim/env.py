@@ -1,5 +1,6 @@
 """Episodes on the twin: one robot, one task, decisions at the policy's rate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -18,6 +19,7 @@ from steadyhand.sim.tasks import Conditions, Perception, Start, Task, check_cond
 
 DECISION_PERIOD = 0.1  # s
 ACTION_SIZE = 10
+CONTROLLER = "cartesian_impedance"  # of every episode
 PUSH_SECONDS = 0.2
 SETTLE = 5  # decisions that success must last: what still moves may yet fall over, and letting go is part of the task
 SETTLE_SECONDS = (SETTLE - 1) * DECISION_PERIOD  # from the first to the last of them
@@ -62,12 +64,9 @@ class World:
         chosen = make_task(task) if task else None
         mounts = chosen.mounts if chosen is not None else SINGLE
         robots = [robot] * len(mounts)
-        spec = build_spec(robots, mounts=mounts)
-        if chosen is not None:
-            if chosen.needs_gripper and robot.gripper is None:
-                raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot.name}' has none; use --task none")
-            chosen.build(spec, robot)
-        model = compile(spec)
+        if chosen is not None and chosen.needs_gripper and robot.gripper is None:
+            raise SteadyhandError(f"task '{task}' needs a gripper, robot '{robot.name}' has none; use --task none")
+        model = compile(_scene(robots, mounts, chosen))
         home = home_qpos(model, robots, mounts)
         for arm, mount in zip(robots, mounts, strict=True):
             check_home(model, home, arm, mount)
@@ -84,6 +83,12 @@ class World:
         """The first arm's model."""
         return self.arms[0].model
 
+    def scene_xml(self) -> str:
+        """The scene of a task as MJCF, for a reader: meshes are named, not contained."""
+        spec = _scene([arm.robot for arm in self.arms], [arm.mount for arm in self.arms], self.task)
+        compile(spec)
+        return spec.to_xml()
+
     @property
     def objects(self) -> list[int]:
         """Numbers of the bodies that are no part of an arm nor of the room."""
@@ -99,7 +104,7 @@ class World:
         """Numbers of an action: 10 for every arm."""
         return ACTION_SIZE * len(self.arms)
 
-    def twin(self, controller: str = "cartesian_impedance") -> Twin:
+    def twin(self, controller: str = CONTROLLER) -> Twin:
         """A new twin of this world, every arm moved by a controller by name, with the senses of its robot file."""
         dt = self.model.opt.timestep
         return Twin(
@@ -113,6 +118,13 @@ class World:
                 for arm in self.arms
             ],
         )
+
+
+def _scene(robots: Sequence[RobotSpec], mounts: Sequence[Mount], task: Task | None) -> mujoco.MjSpec:
+    spec = build_spec(robots, mounts=mounts)
+    if task is not None:
+        task.build(spec, robots[0])
+    return spec
 
 
 def draw_push(force: float, time_limit: float, rng: np.random.Generator) -> tuple[float, np.ndarray] | None:

@@ -3,6 +3,7 @@
 import math
 
 from steadyhand import ros, ros_messages
+from steadyhand.crisp_control.ros_parameters import twin_parameters
 from steadyhand.sim.realtime import Instant, RealtimeArm, RealtimeWorld
 from steadyhand.sim.ros_frames import FrameTopics
 from steadyhand.sim.ros_references import ReferenceTopics
@@ -23,6 +24,7 @@ class ArmTopics:
         self._out = {name: ros.publisher(node, name) for name in _STATES}
         self._status = ros.publisher(node, "controller_status")
         self.references = ReferenceTopics(node, arm)
+        ros.declare_fixed(node, twin_parameters(arm.mounted.robot, arm.controller))
         self._description = ros.publisher(node, "robot_description")
         mounted = arm.mounted  # its links are called as in the frames
         self._description.publish(ros.String(data=prefixed_links(mounted.robot.urdf_xml, mounted.mount.prefix)))

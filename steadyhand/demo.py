@@ -95,6 +95,7 @@ class Demo:
         with open_writer(folder, self.world) as writer:
             logs = write_episodes(
                 writer,
+                self.world,
                 with_progress(rollout.run(seeds), len(seeds), "demonstrate"),
                 lambda log: EpisodeInfo(log.success, log.reason, operator="scripted", seed=log.seed),
             )

@@ -72,6 +72,7 @@ def supervise(
     with open_writer(folder, world) as writer:
         logs = write_episodes(
             writer,
+            world,
             with_progress(rollout.run(seeds), len(seeds), "supervise"),
             lambda log: EpisodeInfo(
                 success=log.success,

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +29,15 @@ try:
     from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
     from geometry_msgs.msg import TransformStamped as TransformStamped
     from nav_msgs.msg import Path
+    from rcl_interfaces.msg import ParameterDescriptor, ParameterEvent
+    from rcl_interfaces.srv import GetParameters as GetParameters
+    from rcl_interfaces.srv import ListParameters as ListParameters
     from rclpy.callback_groups import ReentrantCallbackGroup
     from rclpy.exceptions import InvalidNamespaceException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.node import Node
     from rclpy.parameter import Parameter
+    from rclpy.parameter import parameter_value_to_python as parameter_value_to_python
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from rclpy.task import Future
     from rosgraph_msgs.msg import Clock
@@ -64,6 +68,8 @@ QUEUE, QUEUE_IMAGES = 1000, 60
 """Messages that wait for a recorder: a second of 1 kHz, two of a camera's 30 Hz (55 MB of 640x480)."""
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """States: who joins late gets the present one."""
+LATCHED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""As states, of several publishers."""
 EVENT = QoSProfile(depth=32, reliability=ReliabilityPolicy.RELIABLE)
 """What happens: every one counts."""
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -112,6 +118,7 @@ TOPICS = {
         Topic("task/success", Bool, STATUS),
         Topic("task/instruction", String, STATUS),  # of the running episode, in words
         Topic("/clock", Clock, CLOCK),
+        Topic("/parameter_events", ParameterEvent, EVENT),
         # of the recorder: what is asked of it in words, where it is, and what it has done (JSON with a stamp)
         Topic("session/request", String, EVENT),
         Topic("session/phase", String, STATUS),
@@ -191,6 +198,12 @@ def given_subscription(node: Node, name: str, type_: type, callback: Callable[[A
     large = type_.__name__ in ("Image", "CompressedImage", "PointCloud2")
     qos = QoSProfile(depth=QUEUE_IMAGES if large else QUEUE, reliability=ReliabilityPolicy.BEST_EFFORT)
     return node.create_subscription(type_, name, callback, qos)
+
+
+def declare_fixed(node: Node, values: Mapping[str, Any]) -> None:
+    """Parameters of a node that say what it runs with: everybody may read them, nobody may set them."""
+    for name, value in values.items():
+        node.declare_parameter(name, value, ParameterDescriptor(read_only=True))
 
 
 def service(node: Node, name: str, callback: Callable[[Any, Any], Any]) -> Any:

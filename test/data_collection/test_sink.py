@@ -72,7 +72,7 @@ def test_only_a_human_discards(places):
     fill(sink, 0, frames=2)
     sink.discard(DONE, 1.0, keep=True)
     fill(sink, 1, frames=2)
-    sink.abandon("broken off", 2.0)
+    sink.abandon(EpisodeInfo(None, "broken off"), 2.0)
     assert [episode.label["discarded"] for episode in episodes(folder / "journal")] == [True, False]
     assert writer.frames == writer.episodes == 0
 

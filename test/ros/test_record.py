@@ -1,19 +1,26 @@
 """The recorder, over DDS, as a process beside a twin."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from listening import Listener, move
 
 from steadyhand import ros
+from steadyhand.data_collection.collect import configuration_of
+from steadyhand.data_collection.configuration import read_documents
 from steadyhand.data_collection.convert import ConvertConfig, main
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
 from steadyhand.data_collection.journal_reading import Messages, episodes
+from steadyhand.data_collection.sidecar import read_rows
 from steadyhand.ros_messages import get_stamp, pose_arrays
 from steadyhand.ros_processes import Processes
+from steadyhand.sim.camera_model import intrinsics
+from steadyhand.sim.env import World
 from steadyhand.sim.tasks import make_task
 
 OTHER_WORDS = "put the blue peg into the left hole"
@@ -115,6 +122,8 @@ def test_the_journal_gives_the_same_dataset(recorded, tmp_path, capsys):
     main(ConvertConfig(recorded.folder.parent / "journal", tmp_path / "dataset"))
     assert "3 episodes added" in capsys.readouterr().out
     assert load_sidecar(tmp_path / "dataset") == load_sidecar(recorded.folder)
+    for row in read_rows(recorded.folder):
+        assert read_documents(tmp_path / "dataset", row) == read_documents(recorded.folder, row)
     live, converted = (
         LeRobotDataset("dataset", root=folder, video_backend="pyav")
         for folder in (recorded.folder, tmp_path / "dataset")
@@ -124,6 +133,20 @@ def test_the_journal_gives_the_same_dataset(recorded, tmp_path, capsys):
         assert one.keys() == other.keys()
         for name, value in one.items():
             assert value == other[name] if isinstance(value, str) else value.equal(other[name]), name
+
+
+def test_what_really_runs_is_kept_with_the_episodes(recorded):
+    world = World.load("fr3", "peg_insertion")
+    of_the_twin = configuration_of(world).documents
+    camera = intrinsics(float(world.model.camera("front").fovy[0]), 640, 480)
+    for row in read_rows(recorded.folder):
+        found = read_documents(recorded.folder, row)
+        assert found.keys() == {"description", "controller", "calibration"}
+        assert all(found[kind] == of_the_twin[kind] for kind in ("description", "controller"))
+        told = yaml.safe_load(found["calibration"].text)["cameras"]["front"]
+        np.testing.assert_allclose(told["K"], camera.ravel())
+        assert json.loads(row["rules"])["safety"]["/twin"]["hold_after"] == 0.5
+    assert "not as in the last episode" not in recorded.said
 
 
 def test_discarded_episodes_stay_in_the_journal(recorded):
