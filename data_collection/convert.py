@@ -189,7 +189,7 @@ class Converter:
         writer.take_films(prepared.films)
         shapes = {name: column["shape"] for name, column in prepared.outcome.columns.items() if name in prepared.films}
         blank = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}  # the films have the images
-        for frame in prepared.frames:
+        for frame in prepared.unpacked():
             writer.add_frame({**frame, **blank})
         return prepared.outcome
 

@@ -9,12 +9,14 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from steadyhand.data_collection import durable, stage
@@ -31,11 +33,31 @@ class WorkerDiedError(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An episode that only has to be written: frames without images, and camera column -> film."""
+    """An episode that only has to be written.
+
+    Attributes:
+        outcome: What became of it.
+        frames: Without the images of the films; depth is packed.
+        films: By camera column.
+    """
 
     outcome: Outcome
-    frames: list[dict[str, np.ndarray]]
+    frames: list[dict[str, np.ndarray | bytes]]
     films: dict[str, stage.Film]
+
+    def unpacked(self) -> Iterator[dict[str, np.ndarray]]:
+        """The frames with their depth."""
+        for frame in self.frames:
+            yield {name: _unpack(value) if isinstance(value, bytes) else value for name, value in frame.items()}
+
+
+def _pack(value: np.ndarray) -> np.ndarray | bytes:
+    """Depth as a PNG, a third or less of its size: all frames of an episode wait in memory."""
+    return cv2.imencode(".png", value)[1].tobytes() if value.dtype == np.uint16 else value
+
+
+def _unpack(png: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)[..., None]
 
 
 def prepare(episode: Episode, settings: Settings, folder: Path) -> Prepared:
@@ -50,7 +72,7 @@ def prepare(episode: Episode, settings: Settings, folder: Path) -> Prepared:
             if filming is None:
                 filming = stage.Filming(cameras, FPS, folder)
             filming.add({name: frame.pop(name) for name in cameras})
-            frames.append(frame)
+            frames.append({name: _pack(value) for name, value in frame.items()})
         films = filming.finish() if filming is not None else {}
     except BaseException:
         if filming is not None:

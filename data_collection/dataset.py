@@ -152,7 +152,8 @@ class DatasetWriter:
         """Append one decision: the observation before it, the action, the labels.
 
         Args:
-            frame: Every column of the dataset with exactly its shape and dtype; images are (H, W, 3) uint8.
+            frame: Every column of the dataset with exactly its shape and dtype; images are (H, W, 3) uint8,
+                depth is (H, W, 1) uint16 in mm.
         """
         self._require_open()
         check_frame(frame, self._features)

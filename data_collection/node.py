@@ -23,7 +23,7 @@ from steadyhand.data_collection.session import Phase, Request
 from steadyhand.data_collection.session_requests import FileRequests, KeyRequests, RosRequests, help_line, key_map
 from steadyhand.data_collection.sounds import Sounds
 from steadyhand.errors import SteadyhandError, unknown
-from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topic
+from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topics
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import camera_names
 from steadyhand.sim.tasks import make_task, task_names
@@ -51,13 +51,15 @@ class RecordConfig:
     namespace: str = ""
     """Namespace of the robot's topics."""
     cameras: str = "front,wrist"
-    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears JPEG or PNG images."""
+    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears JPEG or PNG images,
+    "front:depth" the depth on front/depth/image_raw (16UC1 in mm or 32FC1 in m), "front:compressedDepth" the same as
+    image_transport compresses it (16UC1): a column of 16 bits, mm, beside that of "front"."""
     arrays: str = ""
     """Further sensors, each a column observation.NAME: "NAME:TYPE" separated by commas; TYPE is
     geometry_msgs/msg/WrenchStamped, sensor_msgs/msg/JointState (its positions) or std_msgs/msg/Float32MultiArray."""
     also: str = ""
-    """Further topics for the journal only, such as "front/depth/image_raw:sensor_msgs/msg/Image" or
-    "points:sensor_msgs/msg/PointCloud2". Nobody waits for them: `steadyhand data show` lists what has come."""
+    """Further topics for the journal only, such as "points:sensor_msgs/msg/PointCloud2". Nobody waits for them:
+    `steadyhand data show` lists what has come."""
     environment: bool = True
     """Also record task/environment_state, which only a twin has."""
     segment: str = "demo"
@@ -116,8 +118,12 @@ def _check(config: RecordConfig) -> None:
     if config.episodes < 1:
         raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
     given_arrays(config.arrays)
-    if ros.given_topics(config.also) and config.journal is None:
+    also = ros.given_topics(config.also)
+    if also and config.journal is None:
         raise SteadyhandError("--also is for the journal; give --journal too")
+    for image in image_topics(camera_names(config.cameras)):
+        if {image.name, image.info} & also.keys():
+            raise SteadyhandError(f"--also names a topic of the camera {image.camera}, which is kept anyway; leave it out")
     if config.output is None and config.journal is None:
         raise SteadyhandError("nowhere to record to; give --output for a dataset, --journal for a journal, or both")
     output = config.output
@@ -179,7 +185,7 @@ def _disks(config: RecordConfig) -> list[Path]:
 def _tap(node: ros.Node, journal: Journal, cameras: list[str], also: dict[str, type]) -> Tap:
     """What the recorder hears through, with the topics that only the journal wants."""
     tap = Tap(node, journal)
-    for name in (*CONTEXT, *(f"{image_topic(camera)[0]}/camera_info" for camera in cameras)):
+    for name in (*CONTEXT, *(image.info for image in image_topics(cameras))):
         tap.listen(name)
     for name, type_ in also.items():
         ros.given_subscription(tap, name, type_, None)
