@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from steadyhand.data_collection import durable, stage
@@ -48,16 +47,14 @@ class Prepared:
     def unpacked(self) -> Iterator[dict[str, np.ndarray]]:
         """The frames with their depth."""
         for frame in self.frames:
-            yield {name: _unpack(value) if isinstance(value, bytes) else value for name, value in frame.items()}
+            yield {
+                name: stage.decode_depth(value) if isinstance(value, bytes) else value for name, value in frame.items()
+            }
 
 
 def _pack(value: np.ndarray) -> np.ndarray | bytes:
-    """Depth as a PNG, a third or less of its size: all frames of an episode wait in memory."""
-    return cv2.imencode(".png", value)[1].tobytes() if value.dtype == np.uint16 else value
-
-
-def _unpack(png: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)[..., None]
+    """Depth in a third of its size or less: all frames of an episode wait in memory."""
+    return stage.encode_depth(value) if value.dtype == np.uint16 else value
 
 
 def prepare(episode: Episode, settings: Settings, folder: Path) -> Prepared:

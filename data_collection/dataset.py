@@ -170,6 +170,12 @@ class DatasetWriter:
             stage.wait_for_encoder(self._dataset)
         try:
             self._dataset.add_frame({**frame, "task": self.task})
+        except OSError as error:  # depth is written at once
+            self._abandon()
+            raise SteadyhandError(
+                f"cannot write depth in '{self.path}': {error.strerror or error}; the episode is discarded, "
+                f"the {self.episodes} episodes before it are safe"
+            ) from None
         except RuntimeError as error:  # the encoder's thread died
             self._abandon()
             raise SteadyhandError(

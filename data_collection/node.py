@@ -123,7 +123,9 @@ def _check(config: RecordConfig) -> None:
         raise SteadyhandError("--also is for the journal; give --journal too")
     for image in image_topics(camera_names(config.cameras)):
         if {image.name, image.info} & also.keys():
-            raise SteadyhandError(f"--also names a topic of the camera {image.camera}, which is kept anyway; leave it out")
+            raise SteadyhandError(
+                f"--also names a topic of the camera {image.camera}, which is kept anyway; leave it out"
+            )
     if config.output is None and config.journal is None:
         raise SteadyhandError("nowhere to record to; give --output for a dataset, --journal for a journal, or both")
     output = config.output

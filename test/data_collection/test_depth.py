@@ -137,7 +137,9 @@ def test_what_was_not_measured_is_zero():
     metres = np.array([[np.nan, np.inf, -np.inf], [-1.0, 0.0, 0.0004], [65.536, 65.535, 1.2346]], np.float32)
     expected = [[0, 0, 0], [0, 0, 0], [0, 65535, 1235]]
     np.testing.assert_array_equal(ros_messages.depth_array(image("32FC1", metres, START))[..., 0], expected)
-    np.testing.assert_array_equal(ros_messages.depth_array(ros_messages.depth_image(metres, START, "c"))[..., 0], expected)
+    np.testing.assert_array_equal(
+        ros_messages.depth_array(ros_messages.depth_image(metres, START, "c"))[..., 0], expected
+    )
 
 
 @pytest.mark.parametrize(("order", "padding"), [(">", 0), ("<", 6), (">", 10)])
