@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from steadyhand import ros
+from steadyhand.camera_topics import image_topics
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.journal import Journal
 from steadyhand.data_collection.live_quality import LiveQuality, Meter
@@ -23,7 +24,7 @@ from steadyhand.data_collection.session import Phase, Request
 from steadyhand.data_collection.session_requests import FileRequests, KeyRequests, RosRequests, help_line, key_map
 from steadyhand.data_collection.sounds import Sounds
 from steadyhand.errors import SteadyhandError, unknown
-from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topics
+from steadyhand.ros_observation import ObservationNotReadyError, given_arrays
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import camera_names
 from steadyhand.sim.tasks import make_task, task_names

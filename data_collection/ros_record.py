@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from steadyhand import ros, ros_messages
+from steadyhand.camera_topics import image_topics
 from steadyhand.data_collection.labels import MODES, UNKNOWN, Segment, frame_labels
 from steadyhand.data_collection.schema import features
 from steadyhand.errors import SteadyhandError, one_line
-from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column, image_topics
+from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.ros_references import Frames, RefusalError

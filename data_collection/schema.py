@@ -14,6 +14,7 @@ FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
 INFO = Path("meta/info.json")
 FIRST_FILE = "chunk-000/file-000.parquet"  # of data and of meta/episodes
 SCHEMA = FOLDER / "schema.json"
+CLOUD = "observation.point_cloud"  # (points, 3), only if a conversion was asked for it
 STAMP = "stamp"  # of the decision: LeRobot's own timestamp is the ideal one, a multiple of 1 / fps
 
 POSE_NAMES = ["x", "y", "z", "r0", "r1", "r2", "r3", "r4", "r5"]
@@ -147,7 +148,7 @@ def check_frame(frame: Mapping[str, np.ndarray], columns: Mapping[str, dict]) ->
             given = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
             raise SteadyhandError(f"column '{name}' is {given}; needed: numpy {dtype} {tuple(column['shape'])}")
         if dtype == "float32" and not np.isfinite(value).all():
-            at = column["names"][int(np.flatnonzero(~np.isfinite(value))[0])] if column["names"] else "?"
+            at = column_names(column, name)[int(np.flatnonzero(~np.isfinite(value))[0])]
             raise SteadyhandError(f"column '{name}' holds a value that is not finite at '{at}'; the frame is refused")
     if "segment" in columns and not 0 <= frame["segment"][0] < len(Segment):
         raise SteadyhandError(
@@ -165,11 +166,18 @@ def differing(given: Mapping[str, dict], stored: Mapping[str, dict]) -> list[str
             report.append(f"{name} (only in the dataset)")
         elif (new := _identity(given[name])) != (old := _identity(stored[name])):
             report.append(f"{name} (given {new}, dataset {old})" if new[:2] != old[:2] else f"{name} (other names)")
+        elif _cloud(given[name]) != _cloud(stored[name]):
+            report.append(f"{name} (made with other cameras or another box; see its info in {INFO})")
     return report
 
 
 def _identity(column: Mapping) -> tuple:
     return column["dtype"], tuple(column["shape"]), tuple(column["names"] or ())
+
+
+def _cloud(column: Mapping) -> dict | None:
+    """How the clouds of a column were made."""
+    return (column.get("info") or {}).get("cloud")
 
 
 def schema_text(robot: str) -> str:

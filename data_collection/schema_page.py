@@ -67,7 +67,8 @@ def page() -> str:
         lines.append(f"| `{name}` | {shape} | {column['dtype']} | {names} | {COLUMNS[name]} |")
     lines += [
         "",
-        "Further sensors (`record --arrays`) are columns `observation.<name>` of their own.",
+        "Further sensors (`record --arrays`) are columns `observation.<name>` of their own. `data convert",
+        "--clouds` adds `observation.point_cloud` (points, 3) float32: x, y, z in the base frame, m.",
         "",
         "`meta/steadyhand/schema.json` holds the schema's version and the names of segments and controller modes.",
         "",

@@ -70,7 +70,9 @@ def encode_depth(image: np.ndarray) -> bytes:
 
 def decode_depth(data: bytes) -> np.ndarray:
     """The inverse of ``encode_depth``."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[..., None]
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image is not None  # it comes from `encode_depth`
+    return image[..., None]
 
 
 def _save_depth(image: np.ndarray, file: Path, _compress_level: int) -> None:

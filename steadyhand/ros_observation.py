@@ -7,13 +7,12 @@ different topics arrive in any order.
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from steadyhand import ros, ros_messages
-from steadyhand.data_collection.schema import image_column
+from steadyhand.camera_topics import ImageTopic, image_topics
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.rotations import rot6d_from_quat
 
@@ -56,58 +55,6 @@ def given_arrays(text: str) -> dict[str, type]:
     return found
 
 
-@dataclass(frozen=True)
-class ImageTopic:
-    """Where a camera's images come from.
-
-    Attributes:
-        camera: Its name.
-        depth: Whether they are depth.
-        name: Of the topic.
-        info: Topic of what describes their optics.
-    """
-
-    camera: str
-    depth: bool
-    name: str
-    info: str
-
-    @property
-    def column(self) -> str:
-        """The dataset's."""
-        return image_column(self.camera, self.depth)
-
-
-def image_topics(cameras: Sequence[str]) -> list[ImageTopic]:
-    """Topics of cameras as `image_topic` has them; SteadyhandError if two would make the same column."""
-    found: dict[str, ImageTopic] = {}
-    for topic in map(image_topic, cameras):
-        if topic.column in found:
-            other = found[topic.column].name
-            raise SteadyhandError(f"{other} and {topic.name} are both the column {topic.column}; leave one out")
-        found[topic.column] = topic
-    return list(found.values())
-
-
-_TRANSPORTS = {
-    "raw": "image_raw",
-    "compressed": "compressed",
-    "depth": "depth/image_raw",
-    "compressedDepth": "depth/image_raw/compressedDepth",  # as image_transport has it
-}
-
-
-def image_topic(camera: str) -> ImageTopic:
-    """Topic of a camera given as NAME, NAME:raw, NAME:compressed, NAME:depth or NAME:compressedDepth."""
-    name, _, transport = camera.partition(":")
-    transport = transport or "raw"
-    if transport not in _TRANSPORTS:
-        raise unknown("transport", transport, _TRANSPORTS, f"camera '{camera}'")
-    depth = transport in ("depth", "compressedDepth")
-    info = f"{name}/depth/camera_info" if depth else f"{name}/camera_info"
-    return ImageTopic(name, depth, f"{name}/{_TRANSPORTS[transport]}", info)
-
-
 def array_column(topic: str) -> str:
     """The dataset's column of a topic with numbers."""
     return f"observation.{topic.strip('/').replace('/', '_')}"
@@ -140,7 +87,7 @@ class StateBuffer:
             node: Node that is going to spin.
             joints: Names of the arm's joints, in the order of ``observation.joints``.
             environment: Also the twin's ``observation.environment_state``.
-            cameras: Cameras whose images belong to the observation, as `image_topic` has them.
+            cameras: Cameras whose images belong to the observation, as `image_topics` has them.
             extra: Further stamped state topics to wait for and keep.
             state: Fewer of the robot's own, for who needs no whole observation; with ``current_pose``.
             patient: As for ``ros.subscription``.

@@ -11,6 +11,7 @@ from PIL import Image
 from test_convert import GOOD, START, record, said
 
 from steadyhand import ros, ros_messages
+from steadyhand.camera_topics import image_topics
 from steadyhand.cli import main as cli
 from steadyhand.data_collection.convert import ConvertConfig, main, settings_of
 from steadyhand.data_collection.convert_parallel import prepare
@@ -20,7 +21,6 @@ from steadyhand.data_collection.journal_reading import episodes
 from steadyhand.data_collection.labels import frame_labels
 from steadyhand.data_collection.schema import features
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_observation import image_topics
 
 CAMERAS = ["front", "front:depth", "wrist:compressedDepth", "side:depth"]
 SIZE = (48, 64)
