@@ -7,7 +7,7 @@ already are left alone, so that it can be repeated, and goes on where it was kil
 
 import contextlib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from steadyhand.data_collection.clouds import read_clouds
 from steadyhand.data_collection.convert_episode import Outcome, Replay, Settings
 from steadyhand.data_collection.convert_parallel import WorkerDiedError, Workers, cores
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo, load_sidecar
@@ -53,6 +54,9 @@ class ConvertConfig:
     """For MCAP files of others: namespace of the robot's topics."""
     arrays: str = ""
     """For MCAP files of others: further sensors to take, as for `steadyhand record`."""
+    clouds: Path | None = None
+    """File with the poses of cameras that stand still (docs/datasets.md#point-clouds): a column observation.point_cloud
+    of a fixed number of points in the base frame is made of their depth."""
     workers: int = 1
     """Processes that play episodes back and encode their films; 0: as many as there are processors."""
 
@@ -94,6 +98,7 @@ class Converter:
         self._resume = (config.output / INFO).exists()
         self._columns: dict[str, dict] = read_info(config.output)["features"] if self._resume else {}
         self._rows = {row["source"]: row for row in load_sidecar(config.output)} if self._resume else {}
+        self._clouds = read_clouds(config.clouds) if config.clouds else None
         self._load_robot = functools.cache(load_robot)
         count = config.workers or cores()
         self._workers = Workers(count, config.output) if count > 1 else None
@@ -138,7 +143,10 @@ class Converter:
             return
         for episode in filter(self.needs, found):
             with contextlib.suppress(SteadyhandError):  # said when it is its turn
-                self._submit(episode, settings_of(episode, self._config))
+                self._submit(episode, self._settings(episode))
+
+    def _settings(self, episode: Episode) -> Settings:
+        return replace(settings_of(episode, self._config), clouds=self._clouds)
 
     def _submit(self, episode: Episode, settings: Settings) -> None:
         assert self._workers is not None
@@ -148,7 +156,7 @@ class Converter:
             raise _OutputError(_KILLED) from None
 
     def _add(self, episode: Episode) -> None:
-        settings = settings_of(episode, self._config)
+        settings = self._settings(episode)
         if self._workers is not None:
             outcome = self._take(episode, self._workers)
         else:
@@ -189,7 +197,7 @@ class Converter:
         writer.take_films(prepared.films)
         shapes = {name: column["shape"] for name, column in prepared.outcome.columns.items() if name in prepared.films}
         blank = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}  # the films have the images
-        for frame in prepared.frames:
+        for frame in prepared.unpacked():
             writer.add_frame({**frame, **blank})
         return prepared.outcome
 

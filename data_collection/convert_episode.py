@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steadyhand.data_collection.clouds import CloudMaker, Clouds
 from steadyhand.data_collection.configuration import Configuration, from_journal
 from steadyhand.data_collection.journal_reading import Episode, Messages
 from steadyhand.data_collection.ros_journal import Playback
 from steadyhand.data_collection.ros_record import FPS, LATE, SEGMENTS, FrameSource
+from steadyhand.data_collection.schema import CLOUD
 from steadyhand.errors import SteadyhandError
 from steadyhand.ros_observation import JUMP, ObservationNotReadyError, given_arrays
 from steadyhand.ros_time import simulated
@@ -29,6 +31,7 @@ class Settings:
     segment: str
     begun: int  # ns; 0: from the first message
     ended: int | None  # ns; None: nobody has ended it
+    clouds: Clouds | None = None  # to be made of the depth
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Replay:
             SEGMENTS[settings.segment],
             given_arrays(settings.arrays),
         )
+        clouds = settings.clouds
+        self._clouds = CloudMaker(clouds, self._playback, settings.cameras) if clouds else None
         self._recorder_lost, self._messages = episode.lost, Messages(episode)
         self._configuration = from_journal(episode.metadata, episode.label)
         self.columns: dict[str, dict] = {}  # before the first frame
@@ -105,6 +110,8 @@ class Replay:
                 if not self.columns:
                     try:
                         self.columns = self.source.columns()
+                        if self._settings.clouds:
+                            self.columns[CLOUD] = self._settings.clouds.column()
                     except ObservationNotReadyError as error:
                         why = str(error)
                 elif begun:
@@ -118,7 +125,7 @@ class Replay:
     def _made(self) -> Generator[dict[str, np.ndarray]]:
         for frame in self.source.frames():
             self._task = self._task or (self._settings.follows and self.source.instruction) or self._settings.task
-            yield frame
+            yield self._clouds.add(frame) if self._clouds else frame
 
     def outcome(self, count: int) -> "Outcome":
         """What is to be written down of it, after its last frame."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -31,11 +32,29 @@ class WorkerDiedError(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An episode that only has to be written: frames without images, and camera column -> film."""
+    """An episode that only has to be written.
+
+    Attributes:
+        outcome: What became of it.
+        frames: Without the images of the films; depth is packed.
+        films: By camera column.
+    """
 
     outcome: Outcome
-    frames: list[dict[str, np.ndarray]]
+    frames: list[dict[str, np.ndarray | bytes]]
     films: dict[str, stage.Film]
+
+    def unpacked(self) -> Iterator[dict[str, np.ndarray]]:
+        """The frames with their depth."""
+        for frame in self.frames:
+            yield {
+                name: stage.decode_depth(value) if isinstance(value, bytes) else value for name, value in frame.items()
+            }
+
+
+def _pack(value: np.ndarray) -> np.ndarray | bytes:
+    """Depth in a third of its size or less: all frames of an episode wait in memory."""
+    return stage.encode_depth(value) if value.dtype == np.uint16 else value
 
 
 def prepare(episode: Episode, settings: Settings, folder: Path) -> Prepared:
@@ -50,7 +69,7 @@ def prepare(episode: Episode, settings: Settings, folder: Path) -> Prepared:
             if filming is None:
                 filming = stage.Filming(cameras, FPS, folder)
             filming.add({name: frame.pop(name) for name in cameras})
-            frames.append(frame)
+            frames.append({name: _pack(value) for name, value in frame.items()})
         films = filming.finish() if filming is not None else {}
     except BaseException:
         if filming is not None:

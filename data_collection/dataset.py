@@ -153,7 +153,8 @@ class DatasetWriter:
         """Append one decision: the observation before it, the action, the labels.
 
         Args:
-            frame: Every column of the dataset with exactly its shape and dtype; images are (H, W, 3) uint8.
+            frame: Every column of the dataset with exactly its shape and dtype; images are (H, W, 3) uint8,
+                depth is (H, W, 1) uint16 in mm.
         """
         self._require_open()
         check_frame(frame, self._features)
@@ -170,6 +171,12 @@ class DatasetWriter:
             stage.wait_for_encoder(self._dataset)
         try:
             self._dataset.add_frame({**frame, "task": self.task})
+        except OSError as error:  # depth is written at once
+            self._abandon()
+            raise SteadyhandError(
+                f"cannot write depth in '{self.path}': {error.strerror or error}; the episode is discarded, "
+                f"the {self.episodes} episodes before it are safe"
+            ) from None
         except RuntimeError as error:  # the encoder's thread died
             self._abandon()
             raise SteadyhandError(

@@ -17,14 +17,14 @@ from steadyhand.data_collection.durable import new_folder
 from steadyhand.data_collection.journal_reading import find
 from steadyhand.data_collection.quality_video import cameras_of, images_in, video_file
 from steadyhand.data_collection.reading import column_array, episode_number
-from steadyhand.data_collection.schema import INFO, SCHEMA, column_names, unit
+from steadyhand.data_collection.schema import CLOUD, INFO, SCHEMA, column_names, unit
 from steadyhand.data_collection.video_cut import copy_frames
 from steadyhand.errors import SteadyhandError
 
 
 @dataclass
 class ExportConfig:
-    """Write one episode as frames.csv, a film per camera and a folder of 16-bit PNG per depth camera."""
+    """Write one episode as frames.csv, a film per camera, a folder of 16-bit PNG per depth camera, PLY for clouds."""
 
     path: Positional[Path]
     """Folder of a LeRobot v3 dataset, of a journal, or an MCAP file."""
@@ -74,6 +74,8 @@ def _export(path: Path, episode: int, folder: Path) -> list[str]:
     for column in [name for name in table.column_names if features[name]["dtype"] == "image"]:
         images = (_decoded(stored["bytes"]) for stored in table[column].to_pylist())
         files.append(_write_images(column, images, fps, folder))
+    if CLOUD in table.column_names:
+        files.append(_write_clouds(column_array(table[CLOUD], features[CLOUD]["shape"]), folder / "point_cloud"))
     for camera in cameras_of(source.info):
         row = source.rows[0]
         file = video_file(path, source.info, camera, row)
@@ -102,7 +104,7 @@ def _write_csv(table: pa.Table, features: dict, ours: bool, file: Path) -> None:
     header, columns = [], []
     for name in table.column_names:
         dtype, shape = features[name]["dtype"], features[name]["shape"]
-        if dtype == "image":
+        if dtype == "image" or name == CLOUD:
             continue
         if dtype in ("string", "language"):
             header.append(name)
@@ -120,6 +122,19 @@ def _write_csv(table: pa.Table, features: dict, ours: bool, file: Path) -> None:
         writer.writerow(header)
         for row in zip(*columns, strict=True):
             writer.writerow([value for part in row for value in part.tolist()])
+
+
+def _write_clouds(clouds: np.ndarray, folder: Path) -> str:
+    """A PLY file per frame, of points (frames, points, 3) in m."""
+    from steadyhand.sim.point_cloud import load_open3d  # here: it brings the renderer
+
+    open3d = load_open3d()
+    folder.mkdir()
+    for i, points in enumerate(clouds):
+        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points.astype(np.float64)))
+        if not open3d.io.write_point_cloud(str(folder / f"{i:06d}.ply"), cloud):
+            raise SteadyhandError(f"cannot write {folder / f'{i:06d}.ply'}; is the disk full?")
+    return f"{folder.name}/000000.ply ..."
 
 
 def _write_images(column: str, images: Iterator[np.ndarray], fps: float, folder: Path) -> str:

@@ -226,8 +226,11 @@ def _write_tables(tables, folder: Path) -> None:
 
 
 def _aggregate(paths: list[Path], output: Path) -> None:
+    from datasets.features.features import PandasArrayExtensionDtype
     from lerobot.datasets.aggregate import aggregate_datasets
 
+    # pandas needs a tuple; with the word that is there, columns of two dimensions cannot be joined (datasets 4.8).
+    PandasArrayExtensionDtype._metadata = ("value_type",)
     names = [path.name for path in paths]
     try:
         aggregate_datasets(names, output.name, roots=paths, aggr_root=output, concatenate_videos=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from steadyhand import ros
+from steadyhand.camera_topics import image_topics
 from steadyhand.data_collection.configuration import Document, from_journal
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.journal import Journal
@@ -28,7 +29,7 @@ from steadyhand.data_collection.session_requests import FileRequests, KeyRequest
 from steadyhand.data_collection.sidecar import last_documents
 from steadyhand.data_collection.sounds import Sounds
 from steadyhand.errors import SteadyhandError, unknown
-from steadyhand.ros_observation import ObservationNotReadyError, given_arrays, image_topic
+from steadyhand.ros_observation import ObservationNotReadyError, given_arrays
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.ros_cameras import camera_names
 from steadyhand.sim.tasks import make_task, task_names
@@ -56,13 +57,15 @@ class RecordConfig:
     namespace: str = ""
     """Namespace of the robot's topics."""
     cameras: str = "front,wrist"
-    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears JPEG or PNG images."""
+    """Cameras to record, separated by commas; "none" for none. "front:compressed" hears JPEG or PNG images,
+    "front:depth" the depth on front/depth/image_raw (16UC1 in mm or 32FC1 in m), "front:compressedDepth" the same as
+    image_transport compresses it (16UC1): a column of 16 bits, mm, beside that of "front"."""
     arrays: str = ""
     """Further sensors, each a column observation.NAME: "NAME:TYPE" separated by commas; TYPE is
     geometry_msgs/msg/WrenchStamped, sensor_msgs/msg/JointState (its positions) or std_msgs/msg/Float32MultiArray."""
     also: str = ""
-    """Further topics for the journal only, such as "front/depth/image_raw:sensor_msgs/msg/Image" or
-    "points:sensor_msgs/msg/PointCloud2". Nobody waits for them; one that is silent is told while recording."""
+    """Further topics for the journal only, such as "points:sensor_msgs/msg/PointCloud2". Nobody waits for them; one
+    that is silent is told while recording."""
     environment: bool = True
     """Also record task/environment_state, which only a twin has."""
     segment: str = "demo"
@@ -121,8 +124,14 @@ def _check(config: RecordConfig) -> None:
     if config.episodes < 1:
         raise SteadyhandError(f"--episodes {config.episodes} must be at least 1")
     given_arrays(config.arrays)
-    if ros.given_topics(config.also) and config.journal is None:
+    also = ros.given_topics(config.also)
+    if also and config.journal is None:
         raise SteadyhandError("--also is for the journal; give --journal too")
+    for image in image_topics(camera_names(config.cameras)):
+        if {image.name, image.info} & also.keys():
+            raise SteadyhandError(
+                f"--also names a topic of the camera {image.camera}, which is kept anyway; leave it out"
+            )
     if config.output is None and config.journal is None:
         raise SteadyhandError("nowhere to record to; give --output for a dataset, --journal for a journal, or both")
     output = config.output
@@ -151,7 +160,7 @@ def main(config: RecordConfig) -> int:
             arrays, segment = given_arrays(config.arrays), SEGMENTS[config.segment]
             source = FrameSource(meter, robot, cameras, config.environment, FPS, segment, arrays)
             requests.append(RosRequests(node))
-            names = [image_topic(camera)[0] for camera in cameras]
+            names = [image.info.removesuffix("/camera_info") for image in image_topics(cameras)]
             running = RunningConfiguration(node, tap or node, names, _recorded_with(config))
             return source, running, outlet, LiveQuality(outlet.name, meter, _disks(config)), tap
 

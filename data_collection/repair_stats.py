@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from steadyhand.data_collection.reading import column_array
+from steadyhand.data_collection.schema import is_depth
 
 
 def row_stats(table: pa.Table, features: dict) -> dict:
@@ -31,7 +32,7 @@ def video_stats(camera: str, feature: dict, file: Path, first: int, length: int)
     import av
 
     wanted, images = {first + i for i in _sample(length)}, []
-    depth = _is_depth(feature)
+    depth = is_depth(feature)
     with av.open(str(file)) as video:
         for i, frame in enumerate(video.decode(video=0)):
             if i in wanted:
@@ -54,15 +55,11 @@ def _image(content: bytes) -> np.ndarray:
     return array if array.ndim == 3 else array[..., None]
 
 
-def _is_depth(feature: dict) -> bool:
-    return bool((feature.get("info") or {}).get("is_depth_map", False))
-
-
 def _image_stats(name: str, feature: dict, images: list[np.ndarray]) -> dict:
     from lerobot.datasets.compute_stats import auto_downsample_height_width, get_feature_stats
 
     small = np.stack([auto_downsample_height_width(image.transpose(2, 0, 1)) for image in images])
-    scale = 1.0 if _is_depth(feature) else 255.0
+    scale = 1.0 if is_depth(feature) else 255.0
     stats = get_feature_stats(small, axis=(0, 2, 3), keepdims=True)
     scaled = {key: v if key == "count" else np.squeeze(v / scale, axis=0) for key, v in stats.items()}
     return _flat({name: scaled})

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from steadyhand import ros, ros_messages
+from steadyhand.camera_topics import image_topics
 from steadyhand.data_collection.labels import MODES, UNKNOWN, Segment, frame_labels
 from steadyhand.data_collection.schema import features
 from steadyhand.errors import SteadyhandError, one_line
-from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column, image_topic
+from steadyhand.ros_observation import ObservationNotReadyError, StateBuffer, array_column
 from steadyhand.sim.env import DECISION_PERIOD
 from steadyhand.sim.robot import RobotSpec
 from steadyhand.sim.ros_references import Frames, RefusalError
@@ -54,7 +55,7 @@ class FrameSource:
     ) -> None:
         """Subscribe; frames come after ``begin``. cameras, arrays: as for `StateBuffer`."""
         self._robot, self._period, self._segment = robot, 1.0 / fps, segment
-        self._cameras = [image_topic(camera)[0] for camera in cameras]
+        self._images = image_topics(cameras)
         self._environment, self._arrays = environment, list(arrays or ())
         self._buffer = StateBuffer(
             node, robot.joints, environment=environment, cameras=cameras, patient=True, arrays=arrays
@@ -141,7 +142,10 @@ class FrameSource:
             ObservationNotReadyError: Not every topic has been heard yet.
         """
         observation = self._buffer.now()[1]
-        sizes = {name: observation[f"observation.images.{name}"].shape[:2] for name in self._cameras}
+        cameras, depths = (
+            {topic.camera: observation[topic.column].shape[:2] for topic in self._images if topic.depth is depth}
+            for depth in (False, True)
+        )
         prefix = self._buffer.frame_prefix(self._robot.base_frame)
         self._frames = Frames(self._robot, self._robot.arm(), prefix)
         names = ()
@@ -151,7 +155,7 @@ class FrameSource:
             array_column(topic): ros_messages.array_values(self._buffer.message(topic, ros.now()))[0]
             for topic in self._arrays
         }
-        return features(len(self._robot.joints), names, sizes, arrays)
+        return features(len(self._robot.joints), names, cameras, arrays, depths)
 
     def begin(self) -> float:
         """Start an episode: decisions from now on count; returns the time."""

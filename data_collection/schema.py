@@ -14,10 +14,12 @@ FOLDER = Path("meta/steadyhand")  # inside a dataset: what LeRobot does not know
 INFO = Path("meta/info.json")
 FIRST_FILE = "chunk-000/file-000.parquet"  # of data and of meta/episodes
 SCHEMA = FOLDER / "schema.json"
+CLOUD = "observation.point_cloud"  # (points, 3), only if a conversion was asked for it
 STAMP = "stamp"  # of the decision: LeRobot's own timestamp is the ideal one, a multiple of 1 / fps
 
 POSE_NAMES = ["x", "y", "z", "r0", "r1", "r2", "r3", "r4", "r5"]
 ACTION_NAMES = [*POSE_NAMES, "gripper"]
+_SIZES = ("height", "width", "channels")
 STATE_NAMES = [*ACTION_NAMES, "fx", "fy", "fz", "tx", "ty", "tz"]
 ACTION_CONVENTION = (
     "requested pose of the tool frame in the base frame: x y z in metres, the first two columns of the "
@@ -32,6 +34,7 @@ def features(
     environment_names: Sequence[str] = (),
     cameras: Mapping[str, tuple[int, int]] | None = None,
     arrays: Mapping[str, Sequence[str]] | None = None,
+    depths: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, dict]:
     """Build the LeRobot features of a robot and task.
 
@@ -40,6 +43,7 @@ def features(
         environment_names: One name per value of `observation.environment_state`; none leaves the column out.
         cameras: Camera name -> (height, width) in pixels, both even (H.264 halves the colour resolution).
         arrays: Further column -> one name per value, e.g. of a force sensor or of a tactile one.
+        depths: Camera that measures depth -> (height, width) in pixels.
 
     Returns:
         Column name -> {dtype, shape, names}, as `LeRobotDataset.create` takes it.
@@ -63,11 +67,13 @@ def features(
                 f"camera '{name}' is {height}x{width} pixels; height and width must be even for H.264 video; "
                 "choose the next even size"
             )
-        names = ["height", "width", "channels"]
-        columns[f"observation.images.{name}"] = {
-            "dtype": "video",
-            "shape": (height, width, 3),
-            "names": names,
+        columns[image_column(name)] = {"dtype": "video", "shape": (height, width, 3), "names": list(_SIZES)}
+    for name, (height, width) in (depths or {}).items():
+        columns[image_column(name, depth=True)] = {
+            "dtype": "image",  # LeRobot 0.6.1 keeps 16 bits in images, 12 in videos
+            "shape": (height, width, 1),
+            "names": list(_SIZES),
+            "info": {"is_depth_map": True, "depth_unit": "mm"},
         }
     columns["action"] = columns["action_applied"] = _floats(action)
     columns["segment"] = {"dtype": "int8", "shape": (1,), "names": ["segment"]}
@@ -77,6 +83,23 @@ def features(
     columns["controller_status"] = {"dtype": "int8", "shape": (len(arms),), "names": [f"{arm}mode" for arm in arms]}
     columns[STAMP] = {"dtype": "float32", "shape": (1,), "names": [STAMP]}
     return columns
+
+
+def image_column(camera: str, depth: bool = False) -> str:
+    """The column of a camera's images, or of its depth: named as LeRobot's own cameras have it."""
+    return f"observation.images.{camera}_depth" if depth else f"observation.images.{camera}"
+
+
+def is_depth(column: Mapping) -> bool:
+    """Whether a column holds depth."""
+    return bool((column.get("info") or {}).get("is_depth_map", False))
+
+
+def _dtype(column: Mapping) -> str:
+    """Of the values that a frame has."""
+    if column["dtype"] in ("video", "image"):
+        return "uint16" if is_depth(column) else "uint8"
+    return column["dtype"]
 
 
 def _floats(names: Sequence[str]) -> dict:
@@ -126,12 +149,12 @@ def check_frame(frame: Mapping[str, np.ndarray], columns: Mapping[str, dict]) ->
         )
     for name, column in columns.items():
         value = frame[name]
-        dtype = "uint8" if column["dtype"] == "video" else column["dtype"]
+        dtype = _dtype(column)
         if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != tuple(column["shape"]):
             given = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
             raise SteadyhandError(f"column '{name}' is {given}; needed: numpy {dtype} {tuple(column['shape'])}")
         if dtype == "float32" and not np.isfinite(value).all():
-            at = column["names"][int(np.flatnonzero(~np.isfinite(value))[0])] if column["names"] else "?"
+            at = column_names(column, name)[int(np.flatnonzero(~np.isfinite(value))[0])]
             raise SteadyhandError(f"column '{name}' holds a value that is not finite at '{at}'; the frame is refused")
     if "segment" in columns and not 0 <= frame["segment"][0] < len(Segment):
         raise SteadyhandError(
@@ -149,11 +172,18 @@ def differing(given: Mapping[str, dict], stored: Mapping[str, dict]) -> list[str
             report.append(f"{name} (only in the dataset)")
         elif (new := _identity(given[name])) != (old := _identity(stored[name])):
             report.append(f"{name} (given {new}, dataset {old})" if new[:2] != old[:2] else f"{name} (other names)")
+        elif _cloud(given[name]) != _cloud(stored[name]):
+            report.append(f"{name} (made with other cameras or another box; see its info in {INFO})")
     return report
 
 
 def _identity(column: Mapping) -> tuple:
     return column["dtype"], tuple(column["shape"]), tuple(column["names"] or ())
+
+
+def _cloud(column: Mapping) -> dict | None:
+    """How the clouds of a column were made."""
+    return (column.get("info") or {}).get("cloud")
 
 
 def schema_text(robot: str) -> str:

@@ -13,6 +13,7 @@ COLUMNS = {
     "observation.reference": "pose that the controller tracks now (position m, rotation 6-D)",
     "observation.environment_state": "what may be seen of the task's objects; twin only",
     "observation.images.<camera>": "video, if the camera was recorded; RGB",
+    "observation.images.<camera>_depth": "mm along the optical axis, 0 where nothing was measured; 16-bit images",
     "action": "requested pose of the tool in the base frame (position m, rotation 6-D), gripper (0 closed .. 1 open)",
     "action_applied": "what the controller tracked at the end of the period, after its checks and interpolation",
     "segment": f"who decided: {', '.join(f'{i} {name}' for i, name in enumerate(segment_names()))}",
@@ -48,7 +49,7 @@ EPISODE = {
 
 def page() -> str:
     """The text of the page."""
-    columns = features(7, ["..."], {"<camera>": (2, 2)})
+    columns = features(7, ["..."], {"<camera>": (2, 2)}, depths={"<camera>": (2, 2)})
     lines = [
         "# The columns of a dataset",
         "",
@@ -64,12 +65,13 @@ def page() -> str:
         names, shape = ", ".join(column["names"]), ", ".join(map(str, column["shape"]))
         if "." in names:
             names, shape = "the task's", "task"
-        if column["dtype"] == "video":
-            names, shape = ", ".join(column["names"]), "H, W, 3"
+        if column["dtype"] in ("video", "image"):
+            names, shape = ", ".join(column["names"]), f"H, W, {column['shape'][-1]}"
         lines.append(f"| `{name}` | {shape} | {column['dtype']} | {names} | {COLUMNS[name]} |")
     lines += [
         "",
-        "Further sensors (`record --arrays`) are columns `observation.<name>` of their own.",
+        "Further sensors (`record --arrays`) are columns `observation.<name>` of their own. `data convert",
+        "--clouds` adds `observation.point_cloud` (points, 3) float32: x, y, z in the base frame, m.",
         "",
         "`meta/steadyhand/schema.json` holds the schema's version and the names of segments and controller modes.",
         "",

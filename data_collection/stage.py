@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from steadyhand.errors import SteadyhandError
 
 _FILE_PER_EPISODE_MB = 1e-6  # smaller than any file: LeRobot then starts a new one for every episode
@@ -40,6 +43,7 @@ def open_stage(stage: Path, source: Path, committed: Iterable[Path], **new):
         dataset.meta._metadata_buffer_size = 1
     else:
         dataset = LeRobotDataset.create(source.name, root=stage, metadata_buffer_size=1, **new, **video)
+    dataset.writer._save_image = _save_depth  # the only images that are no video
     dataset.meta.info.data_files_size_in_mb = _FILE_PER_EPISODE_MB
     dataset.meta.info.video_files_size_in_mb = _FILE_PER_EPISODE_MB
     return dataset
@@ -51,6 +55,28 @@ def _encoder():
 
     # Measured: the fastest on a CPU. LeRobot's "auto" may choose a hardware encoder that is not there.
     return RGBEncoderConfig(vcodec="h264", preset="veryfast", crf=23)
+
+
+def encode_depth(image: np.ndarray) -> bytes:
+    """Depth (H, W, 1) uint16 as a TIFF file without loss.
+
+    Measured with the noise of a stereo camera, 640x480: 5 ms and 207 kB; LeRobot's own raw TIFF has 614 kB.
+    """
+    done, data = cv2.imencode(".tiff", image, [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW])
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode depth {image.shape}")
+    return data.tobytes()
+
+
+def decode_depth(data: bytes) -> np.ndarray:
+    """The inverse of ``encode_depth``."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image is not None  # it comes from `encode_depth`
+    return image[..., None]
+
+
+def _save_depth(image: np.ndarray, file: Path, _compress_level: int) -> None:
+    file.write_bytes(encode_depth(image))
 
 
 Film = tuple[Path, dict]
@@ -146,7 +172,7 @@ def _wait_for(encoder) -> None:
 
 def save(dataset) -> None:
     """Save the episode into complete, closed files."""
-    with _without_embedding_images():
+    with _embedding_at_once():
         dataset.save_episode()
     dataset.writer.close_writer()
     dataset.meta._close_writer()
@@ -171,15 +197,22 @@ def count_images(file: Path) -> int:
 
 
 @contextlib.contextmanager
-def _without_embedding_images():
-    """Skip a step of LeRobot's save that does nothing here and takes two thirds of its time (60 of 95 ms).
+def _embedding_at_once():
+    """Put image files into the parquet file all at once: LeRobot does it row by row.
 
-    `embed_images` walks over every row to put image files into the parquet file; our images are video.
+    Without images that took two thirds of the time of a save (60 of 95 ms).
     """
     from lerobot.datasets import dataset_writer
 
-    original, dataset_writer.embed_images = dataset_writer.embed_images, lambda rows: rows
+    original, dataset_writer.embed_images = dataset_writer.embed_images, _embed
     try:
         yield
     finally:
         dataset_writer.embed_images = original
+
+
+def _embed(rows):
+    import datasets
+    from datasets.table import embed_table_storage
+
+    return datasets.Dataset(embed_table_storage(rows.data.table), info=rows.info, split=rows.split)

@@ -94,8 +94,8 @@ def read_robot_file(path: Path) -> RobotFile:
         raise SteadyhandError(f"cannot read the robot file {path}: {one_line(error)}") from error
     if isinstance(data, Mapping):
         nested = {key: cls for key, cls in _NESTED.items() if isinstance(data.get(key), Mapping)}
-        data = {**data, **{key: _build(cls, data[key], f"{path}: {key}") for key, cls in nested.items()}}
-    entry = _build(RobotFile, data, str(path))
+        data = {**data, **{key: build_entry(cls, data[key], f"{path}: {key}") for key, cls in nested.items()}}
+    entry = build_entry(RobotFile, data, str(path))
     if bool(entry.urdf) == bool(entry.mjcf):
         raise SteadyhandError(f"{path}: needs one of the keys 'urdf' and 'mjcf', the path of the arm's description")
     for key in _CAMERAS:
@@ -107,7 +107,7 @@ def read_robot_file(path: Path) -> RobotFile:
     return entry
 
 
-def _build(cls, data: object, where: str):
+def build_entry(cls, data: object, where: str):
     """Fill a dataclass from a YAML mapping, refusing keys and values that do not belong."""
     if not isinstance(data, Mapping):
         raise SteadyhandError(f"{where}: needs keys and values, has {type(data).__name__}")

@@ -3,13 +3,15 @@
 from typing import Any
 
 import mujoco
-import numpy as np
 
 from steadyhand import ros, ros_messages
 from steadyhand.errors import unknown
 from steadyhand.sim.camera_model import intrinsics
 from steadyhand.sim.realtime import Instant, Shadow
-from steadyhand.sim.render import Renderer
+from steadyhand.sim.render import Renderer, View
+
+_COLOUR, _DEPTH = ("image_raw", "compressed"), "depth/image_raw"
+_INFO = ("camera_info", "depth/camera_info")  # the same: depth and colour are of one camera
 
 
 def optical_frame(camera: str) -> str:
@@ -40,7 +42,7 @@ class Cameras:
     def advertise(self, node: ros.Node) -> None:
         """Create the publishers."""
         for name in self._names:
-            for kind in ros.CAMERA_TOPICS:
+            for kind in (*_COLOUR, _DEPTH, *_INFO):
                 self._out[f"{name}/{kind}"] = ros.publisher(node, f"{name}/{kind}")
 
     def publish(self, instant: Instant) -> None:
@@ -48,20 +50,24 @@ class Cameras:
         stamp = instant.observation.time
         for name in self._names:
             info = ros_messages.camera_info(*self._size, self._K[name], stamp, optical_frame(name))
-            self._out[f"{name}/camera_info"].publish(info)
-        wanted = [name for name in self._names if self._listeners(name, "image_raw", "compressed")]
+            for kind in _INFO:
+                self._out[f"{name}/{kind}"].publish(info)
+        wanted = [name for name in self._names if self._listeners(name, *_COLOUR, _DEPTH)]
         if self._renderer is None or not wanted:
             return
         self._shadow.show(instant)
         for name in wanted:
-            self._publish(name, self._renderer.draw(self._shadow.data, name), stamp)
+            rgb, depth = self._listeners(name, *_COLOUR), self._listeners(name, _DEPTH)
+            self._publish(name, self._renderer.view(self._shadow.data, name, rgb, depth), stamp)
 
-    def _publish(self, name: str, pixels: np.ndarray, stamp: float) -> None:
+    def _publish(self, name: str, view: View, stamp: float) -> None:
         frame = optical_frame(name)
-        if self._listeners(name, "image_raw"):
-            self._out[f"{name}/image_raw"].publish(ros_messages.image(pixels, stamp, frame))
-        if self._listeners(name, "compressed"):
-            self._out[f"{name}/compressed"].publish(ros_messages.compressed(pixels, stamp, frame))
+        if view.depth is not None:
+            self._out[f"{name}/{_DEPTH}"].publish(ros_messages.depth_image(view.depth, stamp, frame))
+        if view.rgb is not None and self._listeners(name, "image_raw"):
+            self._out[f"{name}/image_raw"].publish(ros_messages.image(view.rgb, stamp, frame))
+        if view.rgb is not None and self._listeners(name, "compressed"):
+            self._out[f"{name}/compressed"].publish(ros_messages.compressed(view.rgb, stamp, frame))
 
     def _listeners(self, name: str, *kinds: str) -> bool:
         return any(self._out[f"{name}/{kind}"].get_subscription_count() > 0 for kind in kinds)

@@ -136,11 +136,16 @@ SERVICES = {
     "policy/enable": SetBool,
     **dict.fromkeys(SESSION_SERVICES, Trigger),
 }
-CAMERA_TOPICS = {"image_raw": Image, "compressed": CompressedImage, "camera_info": CameraInfo}
+CAMERA_TOPICS = {
+    "image_raw": Image,
+    "compressed": CompressedImage,
+    "compressedDepth": CompressedImage,
+    "camera_info": CameraInfo,
+}
 
 
 def topic(name: str) -> Topic:
-    """Row of the table for a name; ``<camera>/image_raw``, ``/compressed`` and ``/camera_info`` are rows too."""
+    """Row of the table for a name; ``<camera>/image_raw`` and the like are rows too."""
     if name in TOPICS:
         return TOPICS[name]
     if is_camera_topic(name):

@@ -138,9 +138,50 @@ def image_array(message: Image) -> np.ndarray:
     """Pixels (height, width, 3) uint8 rgb of an image message."""
     if message.encoding not in ("rgb8", "bgr8"):
         raise SteadyhandError(f"camera image with encoding '{message.encoding}'; allowed: rgb8, bgr8")
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    pixels = rows[:, : message.width * 3].reshape(message.height, message.width, 3)
+    pixels = _rows(message, 3).reshape(message.height, message.width, 3)
     return pixels if message.encoding == "rgb8" else pixels[..., ::-1]
+
+
+def depth_image(depth: np.ndarray, stamp: float, frame: str) -> Image:
+    """16UC1 message, mm, from metres (height, width) along the optical axis; 0: nothing measured (REP 118)."""
+    height, width = depth.shape
+    message = Image(height=height, width=width, encoding="16UC1", step=2 * width)
+    set_stamp(message.header, stamp)
+    message.header.frame_id = frame
+    data = array.array("B")  # as for pictures
+    data.frombytes(_millimetres(depth).astype("<u2").tobytes())
+    message.data = data
+    return message
+
+
+def depth_array(message: Image) -> np.ndarray:
+    """Depth (height, width, 1) uint16 in mm of 16UC1 (mm) or 32FC1 (m), as REP 118 has them.
+
+    0 is where nothing was measured, and where 16 bits do not hold the distance.
+    """
+    types = {"16UC1": "u2", "32FC1": "f4"}
+    if message.encoding not in types:
+        raise SteadyhandError(f"depth image with encoding '{message.encoding}'; allowed: {', '.join(types)}")
+    dtype = np.dtype((">" if message.is_bigendian else "<") + types[message.encoding])
+    rows = np.ascontiguousarray(_rows(message, dtype.itemsize))
+    values = rows.view(dtype).reshape(message.height, message.width, 1)
+    return values.astype(np.uint16) if message.encoding == "16UC1" else _millimetres(values)
+
+
+def _millimetres(metres: np.ndarray) -> np.ndarray:
+    """The same shape, uint16; 0 where it is not finite, not positive or beyond 65.535 m."""
+    rounded = np.rint(1e3 * metres.astype(np.float64))
+    return np.where((rounded > 0) & (rounded <= np.iinfo(np.uint16).max), rounded, 0).astype(np.uint16)
+
+
+def _rows(message: Image, size: int) -> np.ndarray:
+    """The bytes (height, width * size) of an image message with so many bytes a pixel."""
+    if len(message.data) != message.height * message.step or message.step < message.width * size:
+        raise SteadyhandError(
+            f"image of {message.height}x{message.width} pixels {message.encoding} with {len(message.data)} bytes, "
+            f"{message.step} a row; needed: at least {message.width * size} a row; mend what publishes it"
+        )
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width * size]
 
 
 def compressed(pixels: np.ndarray, stamp: float, frame: str, quality: int = 90) -> CompressedImage:
@@ -165,6 +206,23 @@ def decompressed(message: CompressedImage) -> np.ndarray | None:
         return None
     pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def decompressed_depth(message: CompressedImage) -> np.ndarray | None:
+    """Depth (height, width, 1) uint16 in mm of a message of image_transport's compressedDepth; None if it is broken.
+
+    A header of 12 bytes, then a PNG. That of 32FC1 holds rounded inverse distances: refused.
+    """
+    import cv2  # as above
+
+    if not message.format.startswith("16UC1") or "rvl" in message.format:
+        raise SteadyhandError(
+            f"compressed depth with format '{message.format}'; allowed: 16UC1 as PNG; let the camera send 16UC1, or "
+            "record the raw topic with NAME:depth"
+        )
+    data = np.frombuffer(message.data, np.uint8)[12:]
+    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    return None if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 2 else pixels[..., None]
 
 
 def array_values(message) -> tuple[list[str], np.ndarray]:

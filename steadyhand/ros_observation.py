@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from steadyhand import ros, ros_messages
+from steadyhand.camera_topics import ImageTopic, image_topics
 from steadyhand.errors import SteadyhandError, unknown
 from steadyhand.sim.rotations import rot6d_from_quat
 
@@ -53,15 +54,6 @@ def given_arrays(text: str) -> dict[str, type]:
     return found
 
 
-def image_topic(camera: str) -> tuple[str, str]:
-    """Name and topic of a camera given as NAME, NAME:raw or NAME:compressed."""
-    name, _, transport = camera.partition(":")
-    topics = {"": "image_raw", "raw": "image_raw", "compressed": "compressed"}
-    if transport not in topics:
-        raise unknown("transport", transport, ("raw", "compressed"), f"camera '{camera}'")
-    return name, f"{name}/{topics[transport]}"
-
-
 def array_column(topic: str) -> str:
     """The dataset's column of a topic with numbers."""
     return f"observation.{topic.strip('/').replace('/', '_')}"
@@ -94,14 +86,14 @@ class StateBuffer:
             node: Node that is going to spin.
             joints: Names of the arm's joints, in the order of ``observation.joints``.
             environment: Also the twin's ``observation.environment_state``.
-            cameras: Cameras whose images belong to the observation, as `image_topic` has them.
+            cameras: Cameras whose images belong to the observation, as `image_topics` has them.
             extra: Further stamped state topics to wait for and keep.
             state: Fewer of the robot's own, for who needs no whole observation; with ``current_pose``.
             patient: As for ``ros.subscription``.
             arrays: Further topics as `given_arrays` has them, each a column of its own.
         """
         self._patient = patient
-        self._joints, self._images = tuple(joints), dict(map(image_topic, cameras))
+        self._joints, self._images = tuple(joints), {topic.name: topic for topic in image_topics(cameras)}
         self._arrays = {name: array_column(name) for name in arrays or {}}
         self._state = [*state, *([_ENVIRONMENT] if environment else []), *extra]
         self._lock = threading.Lock()
@@ -110,7 +102,7 @@ class StateBuffer:
         self._now = 0.0
         self.set_back = 0.0  # s by which the clock went back last; for the user to reset
         self._subscriptions = [
-            ros.subscription(node, name, self._keeper(name), patient) for name in (*self._state, *self._images.values())
+            ros.subscription(node, name, self._keeper(name), patient) for name in (*self._state, *self._images)
         ]
         self._subscriptions += [
             ros.given_subscription(node, name, type_, self._keeper(name)) for name, type_ in (arrays or {}).items()
@@ -118,7 +110,7 @@ class StateBuffer:
 
     def _keeper(self, name: str) -> Callable[[Any], None]:
         """What is to be called with each message of a topic."""
-        images = name in self._images.values()
+        images = name in self._images
         states, pictures = (_KEPT_PATIENT, _KEPT_IMAGES_PATIENT) if self._patient else (_KEPT, _KEPT_IMAGES)
         history = self._history[name] = deque(maxlen=pictures if images else states)
 
@@ -210,7 +202,8 @@ class StateBuffer:
 
         Returns:
             ``observation.state`` (16), ``observation.joints`` (2n), ``observation.reference`` (9), all float32;
-            ``observation.environment_state`` if asked for; ``observation.images.<camera>`` (height, width, 3) uint8.
+            ``observation.environment_state`` if asked for; ``observation.images.<camera>`` (height, width, 3) uint8,
+            ``observation.images.<camera>_depth`` (height, width, 1) uint16 in mm.
         """
         position, quaternion = ros_messages.pose_arrays(self.message("current_pose", stamp))
         gripper = self.message("gripper/joint_states", stamp).position[0]
@@ -226,10 +219,10 @@ class StateBuffer:
         if _ENVIRONMENT in self._state:
             values = self.message(_ENVIRONMENT, stamp).position
             observation["observation.environment_state"] = np.asarray(values, np.float32)
-        for camera, topic in self._images.items():
-            observation[f"observation.images.{camera}"] = _pixels(topic, self.message(topic, stamp))
-        for topic, column in self._arrays.items():
-            values = ros_messages.array_values(self.message(topic, stamp))[1]
+        for topic in self._images.values():
+            observation[topic.column] = _pixels(topic, self.message(topic.name, stamp))
+        for name, column in self._arrays.items():
+            values = ros_messages.array_values(self.message(name, stamp))[1]
             observation[column] = values.astype(np.float32)
         return observation
 
@@ -238,12 +231,12 @@ class StateBuffer:
         return ros_messages.pose_arrays(self.message("reference_pose", stamp))
 
 
-def _pixels(topic: str, message: ros.Image | ros.CompressedImage) -> np.ndarray:
+def _pixels(topic: ImageTopic, message: ros.Image | ros.CompressedImage) -> np.ndarray:
     if isinstance(message, ros.Image):
-        return ros_messages.image_array(message)
-    pixels = ros_messages.decompressed(message)
+        return ros_messages.depth_array(message) if topic.depth else ros_messages.image_array(message)
+    pixels = ros_messages.decompressed_depth(message) if topic.depth else ros_messages.decompressed(message)
     if pixels is None:
-        raise ObservationNotReadyError(f"an image on {topic} is no JPEG or PNG that can be decoded")
+        raise ObservationNotReadyError(f"an image on {topic.name} is no JPEG or PNG that can be decoded")
     return pixels
 
 

@@ -367,7 +367,7 @@ def test_reading_what_is_no_dataset(tmp_path):
 
 
 def test_the_page_of_the_schema_is_up_to_date():
-    assert set(schema_page.COLUMNS) == set(features(7, ["x"], {"<camera>": (2, 2)}))
+    assert set(schema_page.COLUMNS) == set(features(7, ["x"], {"<camera>": (2, 2)}, depths={"<camera>": (2, 2)}))
     assert list(schema_page.EPISODE) == ROW.names
     made = (Path(__file__).parents[2] / "docs" / "schema.md").read_text() == schema_page.page()
     assert made, "python -m steadyhand.data_collection.schema_page > docs/schema.md"

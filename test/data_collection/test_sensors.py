@@ -10,13 +10,14 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from speaking import GOOD, START, record, said
 
 from steadyhand import ros, ros_messages
+from steadyhand.camera_topics import image_topic
 from steadyhand.cli import main as cli
 from steadyhand.data_collection.convert import ConvertConfig, main
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
 from steadyhand.data_collection.journal import Journal
 from steadyhand.data_collection.journal_reading import Messages, episodes
 from steadyhand.errors import SteadyhandError
-from steadyhand.ros_observation import given_arrays, image_topic
+from steadyhand.ros_observation import given_arrays
 
 ARRAYS = "wrist/force:geometry_msgs/msg/WrenchStamped,skin:std_msgs/msg/Float32MultiArray"
 DEPTH = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 20  # mm

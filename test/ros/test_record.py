@@ -52,7 +52,7 @@ def recorded(twin: Listener, tmp_path_factory) -> Recorded:
 
     with Processes(folder) as processes:
         places = ("--output", folder / "dataset", "--journal", folder / "journal")
-        processes.start("record", *places, "--cameras", "front", "--operator", "test")
+        processes.start("record", *places, "--cameras", "front,front:depth", "--operator", "test")
         twin.wait_for(lambda: "ready to record" in processes.log("record").read_text(), 40, processes.check)
         twin.reset()
         answers.append(twin.call("session/stop_success").message)
@@ -116,6 +116,9 @@ def test_ctrl_c_loses_only_the_running_episode(recorded):
     dataset = LeRobotDataset("dataset", root=recorded.folder, video_backend="pyav")
     assert dataset.num_episodes == 3
     assert dataset[7]["observation.images.front"].shape == (3, 480, 640)
+    depth = dataset[7]["observation.images.front_depth"]
+    assert depth.shape == (1, 480, 640)
+    assert 700 < depth.median() < 1500  # mm: most of what it sees is the table
 
 
 def test_the_journal_gives_the_same_dataset(recorded, tmp_path, capsys):

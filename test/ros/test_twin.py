@@ -2,11 +2,15 @@
 
 import time
 
+import mujoco
 import numpy as np
 import pytest
 
 from steadyhand import ros, ros_messages
 from steadyhand.ros_messages import get_stamp
+from steadyhand.sim.camera_model import camera_pose
+from steadyhand.sim.env import World
+from steadyhand.sim.point_cloud import back_project
 from steadyhand.sim.robot import load_robot
 from steadyhand.sim.scene import build_spec
 
@@ -142,6 +146,26 @@ def test_compressed_images_and_camera_info(twin):
     assert (info.width, info.height) == (640, 480)
     angle = np.deg2rad(build_spec(load_robot("fr3")).camera("front").fovy)
     assert info.k[0] == info.k[4] == pytest.approx(0.5 * 480 / np.tan(angle / 2))
+    for subscription in subscriptions:
+        twin.node.destroy_subscription(subscription)
+
+
+def test_depth_is_measured_along_the_optical_axis(twin):
+    """The table is the plane z = 0; 16 bits hold whole millimetres (REP 118)."""
+    subscriptions = [twin.listen(f"front/depth/{kind}") for kind in ("image_raw", "camera_info")]
+    twin.wait_for(lambda: twin.count("front/depth/image_raw") and twin.count("front/depth/camera_info"))
+    message, info = twin.last("front/depth/image_raw"), twin.last("front/depth/camera_info")
+    assert (message.encoding, message.step) == ("16UC1", 2 * 640)
+    assert message.header.frame_id == info.header.frame_id == "front_optical_frame"
+    depth = ros_messages.depth_array(message)[..., 0] * np.float32(1e-3)
+    world = World.load("fr3", "peg_insertion")
+    data = mujoco.MjData(world.model)
+    mujoco.mj_forward(world.model, data)
+    points, _ = back_project(depth, np.reshape(info.k, (3, 3)), camera_pose(data, "front"))
+    height = np.abs(points[(points[:, 0] > 0.0) & (points[:, 0] < 0.95), 2])
+    assert (height < 0.0006).sum() > 80_000  # the table
+    assert ((height > 0.0006) & (height < 0.003)).sum() < 500  # the feet of what stands on it
+    assert (depth == 0.0).any()  # the sky
     for subscription in subscriptions:
         twin.node.destroy_subscription(subscription)
 
