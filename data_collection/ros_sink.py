@@ -4,20 +4,23 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
 from steadyhand.data_collection.delays import Delays
 from steadyhand.data_collection.journal_reading import identity
-from steadyhand.data_collection.ros_journal import Tap
 from steadyhand.errors import SteadyhandError
+
+if TYPE_CHECKING:  # without ROS a dataset can be written all the same
+    from steadyhand.data_collection.ros_journal import Tap
 
 
 class Sink:
     """One episode at a time, in all places at once."""
 
-    def __init__(self, task: str, writer: DatasetWriter | None, tap: Tap | None, metadata: Mapping) -> None:
+    def __init__(self, task: str, writer: DatasetWriter | None, tap: "Tap | None", metadata: Mapping) -> None:
         """Begin idle.
 
         Args:
@@ -151,6 +154,7 @@ class Sink:
                 seed=info.seed,
                 dropped_frames=info.dropped_frames,
                 note=self._note,
+                rules=info.rules,
                 discarded=discarded,
                 ended=round(ended * 1e9),
                 add_frame_ms=self._delays.summary().get("frame"),
