@@ -33,7 +33,7 @@ from steadyhand.sim.rotations import quat_from_rot6d
 def collected(tmp_path_factory) -> Path:
     """Folder of a run's dataset, its journal and what is converted of that."""
     folder = tmp_path_factory.mktemp("collected")
-    main(CollectConfig(folder / "dataset", folder / "journal", "reach", episodes=3, cameras="front:compressed,wrist"))
+    main(CollectConfig(folder / "dataset", folder / "journal", "reach", episodes=2, cameras="front:compressed,wrist"))
     convert(ConvertConfig(folder / "journal", folder / "converted"))
     return folder
 
@@ -56,8 +56,8 @@ def assert_same(dataset: Path, converted: Path, but: str = "") -> None:
 def test_conversion_gives_the_rows_of_the_dataset(collected):
     assert_same(collected / "dataset", collected / "converted")
     sidecar = load_sidecar(collected / "dataset")
-    assert [row["seed"] for row in sidecar] == [300_000, 300_001, 300_002]
-    assert [row["subtasks"] for row in sidecar] == [list(World.load("fr3", "reach").task.subtasks)] * 3
+    assert [row["seed"] for row in sidecar] == [300_000, 300_001]
+    assert [row["subtasks"] for row in sidecar] == [list(World.load("fr3", "reach").task.subtasks)] * 2
     assert [row["source"] for row in sidecar] == [episode.identity for episode in episodes(collected / "journal")]
 
 
@@ -108,7 +108,7 @@ def content(message: Received, begun: int) -> tuple[str, int | None, bytes]:
 def test_the_journal_does_not_depend_on_the_workers(tmp_path):
     told = []
     for workers in (1, 2):
-        main(CollectConfig(None, tmp_path / str(workers), "reach", episodes=3, workers=workers))
+        main(CollectConfig(None, tmp_path / str(workers), "reach", episodes=2, workers=workers))
         found = episodes(tmp_path / str(workers))
         begun = found[0].metadata["begun"]
         told.append([content(message, begun) for episode in found for message in Messages(episode)])
@@ -120,7 +120,7 @@ def test_the_commands_take_it(collected, tmp_path, capsys):
     for command in (["ls"], ["show"], ["replay", "1"], ["export", "1", "--output", str(tmp_path / "files")]):
         assert cli(["data", command[0], journal, *command[1:]]) == 0
     out = capsys.readouterr().out
-    assert "journal: 3 episodes (3 finished)" in out
+    assert "journal: 2 episodes (2 finished)" in out
     assert "the task was done in the replay" in out
     assert {file.name for file in (tmp_path / "files").iterdir()} == {"frames.csv", "front.mp4", "wrist.mp4"}
 
@@ -151,8 +151,8 @@ class Asleep:
 def test_interventions_keep_who_decided(tmp_path):
     world = World.load("fr3", "reach")
     with open_journal(tmp_path / "journal", "fr3", world) as journal:
-        brought, _ = supervise(world, Asleep(), [11, 12], tmp_path / "dataset", 2, journal)
-    assert brought.helped == 2
+        brought, _ = supervise(world, Asleep(), [11], tmp_path / "dataset", 2, journal)
+    assert brought.helped == 1
     convert(ConvertConfig(tmp_path / "journal", tmp_path / "converted"))
     assert_same(tmp_path / "dataset", tmp_path / "converted", but="action")
     asked, made = (rows(tmp_path / name, ["action"])["action"] for name in ("dataset", "converted"))
