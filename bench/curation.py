@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from steadyhand.bench.run import BenchConfig
-from steadyhand.data_collection.collect import open_writer, write_episodes
+from steadyhand.data_collection.collect import demonstration, open_writer, write_episodes
 from steadyhand.data_collection.exclusion import write_exclusions
 from steadyhand.data_collection.quality_data import load_recorded
 from steadyhand.data_collection.quality_estimators import auroc
 from steadyhand.data_collection.quality_scores import METRICS, score, worst_first
-from steadyhand.data_collection.sidecar import EpisodeInfo
 from steadyhand.sim.env import Episode, Frame, World
 from steadyhand.sim.evaluate import evaluate, with_progress
 from steadyhand.sim.rollout import Decision, PolicyDriver, Rollout, ScriptedDriver
@@ -93,12 +92,7 @@ def collect(task: str, seeds: Sequence[int], bad: int, folder: Path) -> list[str
     spoils = {int(seed): SPOILS[i % len(SPOILS)] for i, seed in enumerate(chosen)}
     logs = Rollout(world, SpoiledDriver(spoils)).run(seeds)
     with open_writer(folder, world) as writer:
-        write_episodes(
-            writer,
-            world,
-            with_progress(logs, len(seeds), task),
-            lambda log: EpisodeInfo(log.success, log.reason, operator="scripted", seed=log.seed),
-        )
+        write_episodes(writer, world, with_progress(logs, len(seeds), task), demonstration)
     return [spoils.get(seed, "") for seed in seeds]
 
 

@@ -217,6 +217,7 @@ class Converter:
             operator=_operator(episode),
             policy_version=outcome.policy_version,
             seed=outcome.seed,
+            rules=dict(episode.label.get("rules") or {}),
             dropped_frames=outcome.dropped,
             source=episode.identity,
             note=str(episode.label.get("note") or ""),

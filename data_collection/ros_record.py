@@ -24,6 +24,7 @@ SETTLE = 0.05
 """s after which messages stamped before a moment have arrived, images included."""
 LATE = 1.0
 """s that a frame waits for messages that are late because the computer is busy; later they count as missing."""
+_ROUNDING = 1e-6  # s; a stamp in seconds is exact to 0.3 us
 _GRIPPER_SLACK = 0.02  # s between the two messages of one decision: pose and gripper
 
 
@@ -71,6 +72,7 @@ class FrameSource:
         self._chunk_indices: dict[int, int] = {}  # by stamp of the decision, ns
         self._version = ""
         self._marks: list[tuple[float, str]] = []  # when a sub-task was done, and its name
+        self._segments: list[tuple[float, Segment]] = []  # since when who decides, where that changes in an episode
         self._frames: Frames | None = None  # until the robot has said what its base frame is called
         self._log = node.get_logger()
         ros.subscription(node, "target_pose", self._on_target, patient=True)
@@ -122,13 +124,17 @@ class FrameSource:
     def _on_event(self, message: ros.String) -> None:
         try:
             event = json.loads(message.data)
-            stamp, name = 1e-9 * event["stamp"], str(event["text"])
-            marked = event["request"] == "mark"
+            stamp, request, text = 1e-9 * event["stamp"], event["request"], str(event["text"])
+            segment = Segment[text.upper()] if request == "segment" else None
         except (ValueError, TypeError, KeyError) as error:
             self._log.warning(f"session/event is not understood: {one_line(error)}", throttle_duration_sec=1.0)
             return
-        if marked and stamp >= self._begun:
-            self._marks.append((stamp, name))
+        if stamp < self._begun:
+            return
+        if segment is not None:
+            self._segments.append((stamp, segment))
+        elif request == "mark":
+            self._marks.append((stamp, text))
 
     @property
     def subtasks(self) -> list[str]:
@@ -161,6 +167,7 @@ class FrameSource:
         """Start an episode: decisions from now on count; returns the time."""
         self._decisions.clear()
         self._marks.clear()
+        self._segments.clear()
         self._chunk_indices.clear()
         self._first = None
         self._slot = -1
@@ -222,14 +229,19 @@ class FrameSource:
 
     def _frame(self, decision: Decision) -> dict[str, np.ndarray]:
         frame = self._buffer.at(decision.stamp)
-        gripper = [self._gripper_at(decision.arrived, frame["observation.state"][9])]
-        applied = self._buffer.reference(decision.stamp + self._period)  # where the decision had led
-        for name, (position, quaternion) in (("action", decision.pose), ("action_applied", applied)):
-            frame[name] = np.concatenate([position, rot6d_from_quat(quaternion), gripper]).astype(np.float32)
-        stamp = decision.stamp - (self._first or 0.0)
-        done = sum(stamp <= decision.stamp for stamp, _ in self._marks)
+        gripper = self._gripper_at(decision.arrived, frame["observation.state"][9])
+        applied = self._buffer.reference(decision.stamp + self._period + _ROUNDING)  # where the decision had led
+        for name, (position, quaternion), opening in (
+            ("action", decision.pose, gripper),
+            ("action_applied", applied, np.clip(gripper, 0.0, 1.0)),
+        ):
+            frame[name] = np.concatenate([position, rot6d_from_quat(quaternion), [opening]]).astype(np.float32)
+        known = decision.stamp + _ROUNDING
+        done = sum(stamp <= known for stamp, _ in self._marks)
+        segment = next((segment for since, segment in reversed(self._segments) if since <= known), self._segment)
         place = self._chunk_indices.get(round(decision.stamp * 1e9), UNKNOWN)
-        return frame | frame_labels(self._segment, done, place, [self._mode(decision.stamp)], stamp)
+        modes = [self._mode(decision.stamp)]
+        return frame | frame_labels(segment, done, place, modes, decision.stamp - (self._first or 0.0))
 
     def _mode(self, stamp: float) -> int:
         """What the controller was doing: the newest word of it."""

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from steadyhand.data_collection.configuration import Configuration, changes_to_l
 from steadyhand.data_collection.dataset import DatasetWriter, EpisodeInfo
 from steadyhand.data_collection.delays import Delays
 from steadyhand.data_collection.journal_reading import identity
-from steadyhand.data_collection.ros_journal import Tap
 from steadyhand.errors import SteadyhandError
+
+if TYPE_CHECKING:  # without ROS a dataset can be written all the same
+    from steadyhand.data_collection.ros_journal import Tap
 
 _UNKNOWN = Configuration()
 
@@ -20,7 +23,7 @@ _UNKNOWN = Configuration()
 class Sink:
     """One episode at a time, in all places at once."""
 
-    def __init__(self, task: str, writer: DatasetWriter | None, tap: Tap | None, metadata: Mapping) -> None:
+    def __init__(self, task: str, writer: DatasetWriter | None, tap: "Tap | None", metadata: Mapping) -> None:
         """Begin idle.
 
         Args:
@@ -155,6 +158,7 @@ class Sink:
                 seed=info.seed,
                 dropped_frames=info.dropped_frames,
                 note=self._note,
+                rules=info.rules,
                 discarded=discarded,
                 ended=round(ended * 1e9),
                 configuration_changes=changes_to_label(info.configuration),

@@ -41,7 +41,8 @@ EPISODE = {
     "human_frames": "frames that a human decided",
     "source": "the journal's episode that it was made of",
     "note": "what the operator remarked",
-    "subtasks": "names that the operator gave when sub-tasks were done, as a JSON list; `subtask` counts along it",
+    "subtasks": "names of the sub-tasks that were done, as a JSON list along which `subtask` counts: as the operator "
+    "gave them; in episodes that the twin makes without ROS, those of its task",
     "configuration": "what it was recorded with, as JSON: kind -> file in `meta/steadyhand/configuration`; `changes`: "
     "what changed while it ran (s since the first decision, kind, file)",
 }

@@ -47,7 +47,8 @@ class EpisodeInfo:
         dropped_frames: Frames the recorder missed.
         source: Episode of a journal that it was converted from; empty if there is none.
         note: What the operator remarked.
-        subtasks: Names that the operator gave to the sub-tasks when they were done; "" where none was given.
+        subtasks: Names of the sub-tasks that were done, as the operator gave them ("" where none was given) or as the
+            twin's task has them.
         configuration: What it was recorded with; its safety limits are added to the rules.
     """
 

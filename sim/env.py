@@ -293,6 +293,11 @@ class Episode:
             body = arm.mount.prefix + arm.robot.tool_frame
             self.twin.apply_wrench(body, np.append(force, np.zeros(3)) if acts else np.zeros(6))
 
+    @property
+    def subtasks_done(self) -> list[str]:
+        """Names of the sub-tasks that were done at any time since the reset."""
+        return [name for name, best in zip(self.task.subtasks, self.progress, strict=True) if best >= 1.0]
+
     def outcome(self) -> tuple[bool, str] | None:
         """(success, reason) once the episode is over, None while it runs. Call once after every decision."""
         observations, truth = self.look()

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from steadyhand.errors import SteadyhandError
-from steadyhand.sim._native import TwinBatch
+from steadyhand.sim._native import Observation, TwinBatch
 from steadyhand.sim.env import ACTION_SIZE, Episode, Frame, World, reference_vector
 
 ROWS = 32  # episodes under way at once; fixed, so that results do not depend on the number of workers
@@ -106,11 +106,17 @@ class EpisodeLog:
     decisions: list[Decision] = field(default_factory=list)
     applied: list[np.ndarray] = field(default_factory=list)  # (10,) an arm: tracked at the period's end
     done: list[int] = field(default_factory=list)  # sub-tasks that had been completed at each decision
+    completed: list[str] = field(default_factory=list)  # their names, in the order in which they were
     scenes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # qpos, mocap at each decision
     counters: dict[str, int] = field(default_factory=dict)  # of the controllers, at the end
+    ending: tuple[tuple[Observation, ...], np.ndarray] | None = None  # what is measured, one an arm, and so at the end
 
     def __len__(self) -> int:
         return len(self.decisions)
+
+    def complete(self, subtasks: Sequence[str]) -> None:
+        """Note which sub-tasks are done by now."""
+        self.completed += [name for name in subtasks if name not in self.completed]
 
     @property
     def segments(self) -> np.ndarray:
@@ -186,14 +192,15 @@ class Rollout:
             log = active[row][1]
             log.frames.append(frame)
             log.decisions.append(decision)
-            log.done.append(int((episodes[row].progress >= 1.0).sum()))
+            log.complete(episodes[row].subtasks_done)
+            log.done.append(len(log.completed))
             log.scenes.append((episodes[row].twin.qpos, episodes[row].twin.mocap))
             episodes[row].request(decision.action)
         batch.step(episodes[rows[0]].ticks, rows)
         return [row for row in rows if self._judge(episodes[row], active[row][1])]
 
     def _judge(self, episode: Episode, log: EpisodeLog) -> bool:
-        seen, _ = episode.look()
+        seen, truth = episode.look()
         openings = np.clip(log.decisions[-1].action[9::ACTION_SIZE], 0.0, 1.0)
         log.applied.append(
             np.concatenate([[*reference_vector(o), opening] for o, opening in zip(seen, openings, strict=True)])
@@ -201,8 +208,9 @@ class Rollout:
         outcome = episode.outcome()
         if outcome is None:
             return False
+        log.complete(episode.subtasks_done)
         log.success, log.reason = outcome
-        log.steps = episode.steps
+        log.steps, log.ending = episode.steps, (seen, truth)
         log.progress = dict(zip(episode.task.subtasks, map(float, episode.progress), strict=True))
         log.force_peak = max(arm.force_peak for arm in seen)
         counts = [arm.status.counters for arm in seen]

@@ -36,6 +36,7 @@ COMMANDS = {
     "view": Command("steadyhand.sim.view", "watch a task being done, in the browser"),
     "teleop": Command("steadyhand.teleop.node", "drive the robot with a device"),
     "record": Command("steadyhand.data_collection.node", "record episodes as a LeRobot dataset"),
+    "collect": Command("steadyhand.collect", "record scripted demonstrations on the twin, without ROS"),
     "data convert": Command("steadyhand.data_collection.convert", "turn a journal into a LeRobot dataset"),
     "data label": Command("steadyhand.data_collection.listing", "judge or discard an episode of a journal", "label"),
     "data ls": Command("steadyhand.data_collection.listing", "list journals and datasets", "ls"),

@@ -15,8 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from steadyhand import __version__
-from steadyhand.data_collection.collect import open_writer, write_episodes
-from steadyhand.data_collection.sidecar import EpisodeInfo
+from steadyhand.data_collection.collect import demonstration, open_writer, write_episodes
 from steadyhand.errors import SteadyhandError
 from steadyhand.evaluate import save_evaluation
 from steadyhand.improve import film_interventions, supervise
@@ -97,7 +96,7 @@ class Demo:
                 writer,
                 self.world,
                 with_progress(rollout.run(seeds), len(seeds), "demonstrate"),
-                lambda log: EpisodeInfo(log.success, log.reason, operator="scripted", seed=log.seed),
+                demonstration,
             )
         write_videos(self.world, {f"demo_{logs[0].seed}": logs[0]}, self.out / "videos")
         return {

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from steadyhand.data_collection.collect import open_writer, write_episodes
+from steadyhand.data_collection.collect import open_journal, open_writer, write_episodes
 from steadyhand.data_collection.intervention import RULES, SupervisedDriver
 from steadyhand.data_collection.labels import human_mask
 from steadyhand.data_collection.sidecar import EpisodeInfo
@@ -17,6 +18,9 @@ from steadyhand.sim.evaluate import FIRST_SEED, check_counts, evaluate, new_fold
 from steadyhand.sim.rollout import EpisodeLog, PolicyDriver, Rollout
 from steadyhand.sim.statistics import PairedGain
 from steadyhand.sim.video import write_videos
+
+if TYPE_CHECKING:
+    from steadyhand.data_collection.twin_journal import TwinJournal
 
 FIRST_INTERVENTION_SEED = 500_000
 HELP_TIME = 15.0  # s that an episode may last longer when somebody helps
@@ -48,6 +52,8 @@ class ImproveConfig:
     """Seed of the training; supervised and evaluated episodes have fixed ranges of their own."""
     workers: int = 2
     """Threads that simulate."""
+    journal: Path | None = None
+    """Folder of a journal that gets the supervised episodes, too: a bag each, as of `steadyhand record`."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,9 @@ class Interventions:
 
 
 def supervise(
-    world: World, policy, seeds: Sequence[int], folder: Path, workers: int
+    world: World, policy, seeds: Sequence[int], folder: Path, workers: int, journal: "TwinJournal | None" = None
 ) -> tuple[Interventions, list[EpisodeLog]]:
-    """Roll a policy out under supervision and record it as a dataset."""
+    """Roll a policy out under supervision and record it as a dataset, and in a journal if there is one."""
     assert world.task is not None
     driver = SupervisedDriver(policy)
     rollout = Rollout(world, driver, workers, time_limit=world.task.time_limit + HELP_TIME)
@@ -82,6 +88,7 @@ def supervise(
                 seed=log.seed,
                 rules=RULES,
             ),
+            journal,
         )
     segments = np.concatenate([log.segments for log in logs])
     human = int(human_mask(segments).sum())
@@ -124,7 +131,8 @@ def _run(config: ImproveConfig, world: World, policy, output: Path) -> None:
     from steadyhand.policies.train import TrainConfig, train
 
     seeds = range(FIRST_INTERVENTION_SEED, FIRST_INTERVENTION_SEED + config.episodes)
-    brought, logs = supervise(world, policy, seeds, output / "interventions", config.workers)
+    with open_journal(config.journal, config.robot, world) as journal:
+        brought, logs = supervise(world, policy, seeds, output / "interventions", config.workers, journal)
     film_interventions(world, logs, output / "videos")
     print(f"{brought.helped} of {brought.episodes} episodes needed help, {brought.human_frames} human frames")
     if not brought.helped:
