@@ -32,7 +32,7 @@ def dataset(world, tmp_path_factory):
     path = tmp_path_factory.mktemp("demos") / "demos"
     with open_writer(path, world) as writer:
         logs = Rollout(world, ScriptedDriver()).run(SEEDS)
-        write_episodes(writer, logs, lambda log: EpisodeInfo(log.success, log.reason, seed=log.seed))
+        write_episodes(writer, world, logs, lambda log: EpisodeInfo(log.success, log.reason, seed=log.seed))
     return path
 
 
@@ -120,7 +120,9 @@ def test_actions_that_lead_elsewhere_ask_for_a_look(dataset, world, tmp_path, ca
             for log in Rollout(world, ScriptedDriver()).run(SEEDS[:1]):
                 for decision in log.decisions:
                     decision.action[1] += shift
-                write_episodes(writer, [log], lambda log, wrong=wrong: EpisodeInfo(True, "", seed=log.seed + wrong))
+                write_episodes(
+                    writer, world, [log], lambda log, wrong=wrong: EpisodeInfo(True, "", seed=log.seed + wrong)
+                )
     assert cli(["data", "check", str(tmp_path / "spoiled"), "--replay", "--json", str(tmp_path / "check.json")]) == 1
     content = json.loads((tmp_path / "check.json").read_text())
     found = {finding["episode"]: finding["what"] for finding in content["findings"] if finding["check"] == "replay"}

@@ -61,7 +61,7 @@ def demos(tmp_path_factory) -> Path:
     world = World.load("fr3", "peg_insertion")
     with open_writer(path, world) as writer:
         logs = Rollout(world, ScriptedDriver(), 2).run([1, 2])
-        write_episodes(writer, logs, lambda log: EpisodeInfo(log.success, log.reason, seed=log.seed))
+        write_episodes(writer, world, logs, lambda log: EpisodeInfo(log.success, log.reason, seed=log.seed))
     return folder
 
 
