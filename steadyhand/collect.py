@@ -30,7 +30,8 @@ class CollectConfig:
     seed: int = FIRST_DEMO_SEED
     """Seed of the first episode; the others count up from it."""
     cameras: str = "none"
-    """Cameras to draw for the journal at every decision, e.g. "front,wrist"; "front:compressed" for JPEG."""
+    """Cameras to draw for the journal at every decision, e.g. "front,wrist"; "front:compressed" for JPEG, "front:depth"
+    for depth."""
     workers: int = 2
     """Threads that simulate; the result does not depend on it."""
 

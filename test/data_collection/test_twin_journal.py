@@ -33,7 +33,8 @@ from steadyhand.sim.rotations import quat_from_rot6d
 def collected(tmp_path_factory) -> Path:
     """Folder of a run's dataset, its journal and what is converted of that."""
     folder = tmp_path_factory.mktemp("collected")
-    main(CollectConfig(folder / "dataset", folder / "journal", "reach", episodes=2, cameras="front:compressed,wrist"))
+    cameras = "front:compressed,wrist,front:depth"
+    main(CollectConfig(folder / "dataset", folder / "journal", "reach", episodes=2, cameras=cameras))
     convert(ConvertConfig(folder / "journal", folder / "converted"))
     return folder
 
@@ -76,6 +77,15 @@ def test_images_are_those_of_the_decisions(collected):
             film = 255.0 * dataset[i][f"observation.images.{name}"].numpy().transpose(1, 2, 0)
             assert np.abs(film - pictures[i]).mean() < 3.0
         assert np.abs(pictures[0].astype(float) - pictures[-1]).mean() > 3.0  # it can tell them apart
+
+
+def test_depth_is_kept_to_the_millimetre(collected):
+    told = [m for m in Messages(episodes(collected / "journal")[0]) if m.topic == "/front/depth/image_raw"]
+    dataset = LeRobotDataset("local/test", root=collected / "converted", video_backend="pyav")
+    for i in (0, len(told) - 1):
+        depth = ros_messages.depth_array(read(told[i].data, ros.Image))[..., 0]
+        np.testing.assert_array_equal(dataset[i]["observation.images.front_depth"].numpy().squeeze(), depth)
+    assert 500 < np.median(depth) < 5000  # mm
 
 
 def read(data: bytes, type_: type):
@@ -122,7 +132,8 @@ def test_the_commands_take_it(collected, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "journal: 2 episodes (2 finished)" in out
     assert "the task was done in the replay" in out
-    assert {file.name for file in (tmp_path / "files").iterdir()} == {"frames.csv", "front.mp4", "wrist.mp4"}
+    files = {file.name for file in (tmp_path / "files").iterdir()}
+    assert files == {"frames.csv", "front.mp4", "wrist.mp4", "front_depth"}
 
 
 class Asleep:
