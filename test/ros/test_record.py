@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 import yaml
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from listening import Listener, move
 from rclpy.serialization import deserialize_message
+from scipy.spatial.transform import Rotation
 
 from steadyhand import ros
 from steadyhand.data_collection.collect import configuration_of
@@ -20,7 +22,7 @@ from steadyhand.data_collection.journal_reading import Messages, episodes
 from steadyhand.data_collection.sidecar import read_rows
 from steadyhand.ros_messages import depth_array, get_stamp, pose_arrays
 from steadyhand.ros_processes import Processes
-from steadyhand.sim.camera_model import intrinsics
+from steadyhand.sim.camera_model import camera_pose, intrinsics
 from steadyhand.sim.env import World
 from steadyhand.sim.tasks import make_task
 
@@ -159,7 +161,10 @@ def test_discarded_episodes_stay_in_the_journal(recorded):
 
 @pytest.mark.slow
 def test_depth_is_recorded_as_it_was_sent(twin, processes, tmp_path):
-    """Every picture of the dataset is one that was in the air, to the last bit; conversion makes the same of it."""
+    """Every picture of the dataset is one that was in the air, to the last bit; conversion makes the same of it.
+
+    The cloud, which needs the camera's `camera_info` from the journal, holds the arm above the table.
+    """
     places = ("--output", tmp_path / "dataset", "--journal", tmp_path / "journal")
     processes.start("record", *places, "--cameras", "front:depth", "--episodes", 1)
     twin.wait_for(lambda: "ready to record" in processes.log("record").read_text(), 40, processes.check)
@@ -168,7 +173,13 @@ def test_depth_is_recorded_as_it_was_sent(twin, processes, tmp_path):
     move(twin, decisions=8)
     assert twin.call("session/stop_success").success
     processes.wait("record", 60)
-    main(ConvertConfig(tmp_path / "journal", tmp_path / "converted"))
+    data = mujoco.MjData(model := World.load("fr3", "peg_insertion").model)
+    mujoco.mj_forward(model, data)
+    T_base_camera = camera_pose(data, "front")
+    quaternion = Rotation.from_matrix(T_base_camera[:3, :3]).as_quat().tolist()
+    poses = {"front": {"position": T_base_camera[:3, 3].tolist(), "quaternion": quaternion}}
+    (tmp_path / "clouds.yaml").write_text(yaml.safe_dump({"cameras": poses, "lower": [0.1, -0.5, 0.2]}))
+    main(ConvertConfig(tmp_path / "journal", tmp_path / "converted", clouds=tmp_path / "clouds.yaml"))
     sent = [
         depth_array(deserialize_message(message.data, ros.Image))
         for message in Messages(episodes(tmp_path / "journal")[0])
@@ -180,6 +191,10 @@ def test_depth_is_recorded_as_it_was_sent(twin, processes, tmp_path):
         depth = one["observation.images.front_depth"][0]
         assert depth.equal(other["observation.images.front_depth"][0])
         assert any(np.array_equal(depth, image[..., 0]) for image in sent)
+        tool = other["observation.state"][:3]
+        assert (
+            np.linalg.norm(other["observation.point_cloud"] - tool, axis=1).min() < 0.05
+        )  # the open fingers are 0.04 m from it
     assert 700 < depth.median() < 1500  # mm: most of what it sees is the table
 
 
