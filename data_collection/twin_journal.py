@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,11 @@ class TwinJournal:
         line.nanoseconds = self._begin
         with simulated(line):
             sink.begin(ros.now(), info.configuration)
-            self._tell(log, info, line)
+            try:
+                self._tell(log, info, line)
+            except KeyboardInterrupt:  # as the recorder: what is half told is discarded
+                sink.discard(replace(info, success=None, end_reason="interrupted"), ros.now(), keep=False)
+                raise
             self._begin = line.nanoseconds + _BETWEEN
             return sink, ros.now()
 

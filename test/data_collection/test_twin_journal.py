@@ -16,7 +16,7 @@ from rosbags.highlevel import AnyReader
 from steadyhand import ros, ros_messages
 from steadyhand.cli import main as cli
 from steadyhand.collect import CollectConfig, main
-from steadyhand.data_collection.collect import open_journal
+from steadyhand.data_collection.collect import demonstration, open_journal, write_episodes
 from steadyhand.data_collection.convert import ConvertConfig
 from steadyhand.data_collection.convert import main as convert
 from steadyhand.data_collection.dataset import load_columns, load_sidecar
@@ -24,8 +24,10 @@ from steadyhand.data_collection.journal_reading import Messages, Received, State
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.ros_journal import type_name
 from steadyhand.data_collection.schema import read_info
+from steadyhand.data_collection.twin_journal import TwinJournal
 from steadyhand.improve import supervise
 from steadyhand.sim.env import World
+from steadyhand.sim.rollout import Rollout, ScriptedDriver
 from steadyhand.sim.rotations import quat_from_rot6d
 
 
@@ -174,6 +176,23 @@ def test_interventions_keep_who_decided(tmp_path):
     assert set(segments["chunk_index"]) == {-1, 0, 1, 2, 3}
     row = load_sidecar(tmp_path / "converted")[0]
     assert (row["operator"], row["policy_version"], row["rules"]["end_after_intervention"]) == ("scripted", "7", True)
+
+
+def test_ctrl_c_discards_what_is_half_told(tmp_path, monkeypatch):
+    world, told, decided = World.load("fr3", "reach"), [], TwinJournal._decided
+
+    def interrupted(self, decision) -> dict:
+        told.append(decision)
+        if len(told) == 5:
+            raise KeyboardInterrupt
+        return decided(self, decision)
+
+    monkeypatch.setattr(TwinJournal, "_decided", interrupted)
+    logs = Rollout(world, ScriptedDriver(), 1, time_limit=1.0).run([1])
+    with open_journal(tmp_path, "fr3", world) as journal, pytest.raises(KeyboardInterrupt):
+        write_episodes(None, world, logs, demonstration, journal)
+    (episode,) = episodes(tmp_path)
+    assert (episode.state, episode.label["discarded"], episode.label["success"]) == (State.FINISHED, True, None)
 
 
 def test_kill_9_leaves_every_finished_episode(tmp_path):
