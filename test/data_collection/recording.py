@@ -1,7 +1,7 @@
 """Episodes with known content, and a process that records them until it is killed.
 
-As a program it reads lines "FOLDER SECONDS" and, for each, forks a child that records episodes into FOLDER
-and is killed SECONDS after it has opened the folder; it answers with the number of episodes it had saved.
+As a program it reads lines "FOLDER EPISODES" and, for each, forks a child that records into FOLDER and is killed after
+so many episodes, 1.3: three tenths of an episode's time after the first; it answers with the number of those saved.
 """
 
 import os
@@ -62,18 +62,24 @@ def _record_until_killed(folder: str, report: int) -> None:
 def _serve() -> None:
     import lerobot.datasets.lerobot_dataset  # noqa: F401  once, not in every child
 
+    took = 0.1  # s, the last episode that was waited for
     for line in sys.stdin:
-        folder, seconds = line.split()
+        folder, episodes = line.split()
+        whole = int(float(episodes))
         receive, send = os.pipe()
         child = os.fork()
         if child == 0:
             _record_until_killed(folder, send)
         os.close(send)
         os.read(receive, 1)
-        time.sleep(float(seconds))
+        for _ in range(whole):
+            begun = time.monotonic()
+            os.read(receive, 1)
+            took = time.monotonic() - begun
+        time.sleep((float(episodes) - whole) * took)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        saved = len(os.read(receive, 1 << 16))
+        saved = whole + len(os.read(receive, 1 << 16))
         os.close(receive)
         print(saved, flush=True)
 

@@ -9,7 +9,7 @@ import open3d
 import pytest
 import yaml
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from test_convert import GOOD, record, said
+from speaking import GOOD, record, said
 
 from steadyhand import ros_messages
 from steadyhand.cli import main as cli

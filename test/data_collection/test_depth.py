@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from PIL import Image
-from test_convert import GOOD, START, record, said
+from speaking import GOOD, START, record, said
 
 from steadyhand import ros, ros_messages
 from steadyhand.camera_topics import image_topics
