@@ -87,6 +87,8 @@ def write_episodes(
 ) -> list[EpisodeLog]:
     """Write every episode of a world as soon as it is there, into a dataset, a journal or both; returns them."""
     written, configuration = [], configuration_of(world)
+    if journal is not None:
+        configuration = Configuration({**configuration.documents, **journal.calibration()})
     for episode in logs:
         info = replace(describe(episode), subtasks=tuple(episode.completed), configuration=configuration)
         if journal is not None:

@@ -44,7 +44,7 @@ class RunningConfiguration:
             cameras: Names of those that are recorded.
             before: What the episode before this session was recorded with; nothing if nobody knows.
         """
-        self._node, self._cameras, self._before = node, tuple(cameras), dict(before)
+        self._node, self._cameras, self._before = node, tuple(dict.fromkeys(cameras)), dict(before)
         self._lock = threading.Lock()
         self._description = ""
         self._infos: dict[str, dict] = {}  # camera -> what its camera_info says
@@ -59,7 +59,7 @@ class RunningConfiguration:
         ros.subscription(node, STATUS, self._on_status)
         ros.subscription(hearer, "robot_description", self._on_description, patient=True)
         ros.subscription(hearer, "/parameter_events", self._on_parameters, patient=True)
-        for camera in cameras:
+        for camera in self._cameras:
             ros.subscription(hearer, f"{camera}/camera_info", self._keeper(camera), patient=True)
         if ros.TFMessage is not None:  # a robot with a namespace may have its own
             for name in dict.fromkeys((node.resolve_topic_name("tf_static"), "/tf_static")):
@@ -80,7 +80,7 @@ class RunningConfiguration:
 
     def _keeper(self, camera: str) -> Any:
         def keep(message: ros.CameraInfo) -> None:
-            told = _camera(message)
+            told = intrinsics_of(message)
             with self._lock:
                 if told != self._infos.get(camera):
                     self._infos[camera] = told
@@ -137,8 +137,7 @@ class RunningConfiguration:
                 return parameters_document(content)
             case _:
                 infos, fixed = content
-                cameras = {name: _described(infos.get(name), fixed) for name in self._cameras}
-                return yaml_document({"cameras": cameras})
+                return calibration({name: infos.get(name) for name in self._cameras}, fixed)
 
     def wait(self) -> list[str]:
         """Wait for what is latched and for the controllers, and ask these; returns what stays unknown."""
@@ -265,7 +264,7 @@ def _plain(parameters: Iterable[tuple[str, Any]]) -> dict[str, object]:
     }
 
 
-def _camera(info: ros.CameraInfo) -> dict:
+def intrinsics_of(info: ros.CameraInfo) -> dict:
     """Intrinsics as sensor_msgs/CameraInfo has them: pixels."""
     return {
         "frame": info.header.frame_id,
@@ -278,6 +277,11 @@ def _camera(info: ros.CameraInfo) -> dict:
 
 def _described(info: Mapping | None, fixed: Mapping[str, Mapping]) -> dict | str:
     return {**info, "pose": camera_pose(str(info["frame"]), fixed)} if info is not None else "unknown"
+
+
+def calibration(infos: Mapping[str, Mapping | None], fixed: Mapping[str, Mapping]) -> Document:
+    """Cameras as ``intrinsics_of`` gives them (None: unknown), with their poses in what they are fixed to."""
+    return yaml_document({"cameras": {name: _described(info, fixed) for name, info in infos.items()}})
 
 
 def placed(transform: ros.TransformStamped) -> dict:

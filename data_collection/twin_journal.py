@@ -19,9 +19,11 @@ from rosbags.typesys import Stores, get_typestore
 
 from steadyhand import ros, ros_messages
 from steadyhand.camera_topics import image_topics
+from steadyhand.data_collection.configuration import Document
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.journal import WAITING, Journal
 from steadyhand.data_collection.labels import Segment
+from steadyhand.data_collection.ros_configuration import calibration, intrinsics_of, placed
 from steadyhand.data_collection.ros_journal import Tap, type_name
 from steadyhand.data_collection.ros_record import SEGMENTS
 from steadyhand.data_collection.ros_sink import Sink
@@ -36,6 +38,7 @@ from steadyhand.sim.render import Renderer
 from steadyhand.sim.rollout import Decision, EpisodeLog
 from steadyhand.sim.ros_arm import states, status
 from steadyhand.sim.ros_cameras import optical_frame
+from steadyhand.sim.ros_frames import FrameTree
 from steadyhand.sim.rotations import quat_from_rot6d
 
 _log = logging.getLogger(__name__)
@@ -123,6 +126,18 @@ class TwinJournal:
         self._renderer = Renderer(world.model, *SIZE) if cameras else None
         self._journal = Journal(folder)
         self._begin = time.time_ns()  # of the next episode, by a simulated clock that starts now
+
+    def calibration(self) -> dict[str, Document]:
+        """Of the cameras that are drawn, as a recorder on ROS has it; nothing without cameras."""
+        transforms = FrameTree(self._world, self._world.arms).static(0.0)
+        fixed = {transform.child_frame_id: placed(transform) for transform in transforms}
+        infos = {image.info.removesuffix("/camera_info"): self._info(image.camera, 0.0) for image in self._images}
+        told = {name: intrinsics_of(info) for name, info in infos.items()}
+        return {"calibration": calibration(told, fixed)} if told else {}
+
+    def _info(self, camera: str, stamp: float) -> ros.CameraInfo:
+        K = intrinsics(float(self._world.model.camera(camera).fovy[0]), *SIZE)
+        return ros_messages.camera_info(*SIZE, K, stamp, optical_frame(camera))
 
     def play(self, log: EpisodeLog, info: EpisodeInfo, writer: DatasetWriter | None) -> tuple[Sink, float]:
         """Tell an episode to the journal.
@@ -216,8 +231,7 @@ class TwinJournal:
         for image in self._images:
             assert self._renderer is not None
             stamp, frame, name = ros.now(), optical_frame(image.camera), image.camera
-            K = intrinsics(float(self._world.model.camera(name).fovy[0]), *SIZE)
-            messages[image.info] = ros_messages.camera_info(*SIZE, K, stamp, frame)
+            messages[image.info] = self._info(name, stamp)
             seen = self._renderer.view(self._renderer.pose(qpos, mocap), name, rgb=not image.depth, depth=image.depth)
             if image.depth:
                 messages[image.name] = ros_messages.depth_image(seen.depth, stamp, frame)

@@ -7,11 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
+import yaml
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
+from scipy.spatial.transform import Rotation
 
 from steadyhand import ros, ros_messages
 from steadyhand.cli import main as cli
@@ -24,8 +27,10 @@ from steadyhand.data_collection.journal_reading import Messages, Received, State
 from steadyhand.data_collection.labels import Segment
 from steadyhand.data_collection.ros_journal import type_name
 from steadyhand.data_collection.schema import read_info
+from steadyhand.data_collection.sidecar import last_documents
 from steadyhand.data_collection.twin_journal import TwinJournal
 from steadyhand.improve import supervise
+from steadyhand.sim.camera_model import camera_pose
 from steadyhand.sim.env import World
 from steadyhand.sim.rollout import Rollout, ScriptedDriver
 from steadyhand.sim.rotations import quat_from_rot6d
@@ -62,6 +67,26 @@ def test_conversion_gives_the_rows_of_the_dataset(collected):
     assert [row["seed"] for row in sidecar] == [300_000, 300_001]
     assert [row["subtasks"] for row in sidecar] == [list(World.load("fr3", "reach").task.subtasks)] * 2
     assert [row["source"] for row in sidecar] == [episode.identity for episode in episodes(collected / "journal")]
+
+
+def test_the_calibration_is_that_of_the_scene(collected):
+    world = World.load("fr3", "reach")
+    data = mujoco.MjData(world.model)
+    data.qpos[:] = world.home
+    mujoco.mj_forward(world.model, data)
+    told = yaml.safe_load(last_documents(collected / "converted")["calibration"].text)["cameras"]
+    for topic, camera in told.items():
+        name = topic.partition("/")[0]  # colour and depth of one camera
+        pose, T_world_camera = camera["pose"], camera_pose(data, name)
+        carrier = data.body(pose["frame"])
+        rotation = carrier.xmat.reshape(3, 3)
+        position = carrier.xpos + rotation @ pose["position"]
+        np.testing.assert_allclose(position, T_world_camera[:3, 3], atol=1e-6)
+        turned = rotation @ Rotation.from_quat(pose["quaternion"]).as_matrix()
+        np.testing.assert_allclose(turned, T_world_camera[:3, :3], atol=1e-6)
+        focal = 240 / np.tan(0.5 * np.deg2rad(world.model.camera(name).fovy[0]))
+        np.testing.assert_allclose(camera["K"], [focal, 0, 319.5, 0, focal, 239.5, 0, 0, 1])
+    assert [told["front"]["pose"]["frame"], told["wrist"]["pose"]["frame"]] == ["base", "fr3_link7"]
 
 
 def test_images_are_those_of_the_decisions(collected):
