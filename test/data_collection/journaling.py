@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 from rosbags.typesys import Stores, get_typestore
 
 from steadyhand.data_collection.journal import Channel, Journal
@@ -12,6 +13,12 @@ from steadyhand.data_collection.journal import Channel, Journal
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 KIND = "std_msgs/msg/ByteMultiArray"
 CHANNEL = Channel("/numbers", KIND, TYPES.generate_msgdef(KIND, ros_version=2)[0])
+
+
+def writers(recorder: psutil.Process) -> list[psutil.Process]:
+    """The processes that write for a recorder; what has ended has no command line any more."""
+    living = (child for child in recorder.children() if child.status() != psutil.STATUS_ZOMBIE)
+    return [child for child in living if "journal_process" in " ".join(child.cmdline())]
 
 
 def cdr(number: int, size: int = 2000) -> bytes:

@@ -203,7 +203,7 @@ def test_a_disk_that_refuses_to_write_costs_what_it_refused(tmp_path):
 
 def the_writer(recorder: psutil.Process) -> psutil.Process:
     """The process that writes for a recorder."""
-    (writer,) = (child for child in recorder.children() if "journal_process" in " ".join(child.cmdline()))
+    (writer,) = journaling.writers(recorder)
     return writer
 
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import journaling
 import numpy as np
 import psutil
 import pytest
@@ -29,9 +30,8 @@ def kill_the_writer(journal: Path) -> None:
     """Once it has begun the episode."""
     while not episodes(journal):
         time.sleep(0.01)
-    for child in psutil.Process().children():
-        if "journal_process" in " ".join(child.cmdline()):
-            child.kill()
+    for writer in journaling.writers(psutil.Process()):
+        writer.kill()
 
 
 @pytest.fixture

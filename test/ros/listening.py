@@ -58,6 +58,10 @@ class Listener:
     def listen(self, name: str):
         return ros.subscription(self.node, name, lambda m: self.heard[name].append((ros.now(), m)))
 
+    def is_heard(self) -> bool:
+        """Whether somebody has found each of the targets."""
+        return all(target.get_subscription_count() for target in self.targets.values())
+
     def count(self, name: str) -> int:
         return len(self.heard[name])
 
@@ -94,6 +98,12 @@ class Listener:
             publish()
             time.sleep(0.05)
 
+    def stream_until(self, publish: Callable[[], None], condition: Callable[[], object], timeout: float = 8.0) -> None:
+        """Ask until it has done something: DDS may lose the first seconds of a new publisher."""
+        end = time.monotonic() + timeout
+        while not condition() and time.monotonic() < end:
+            self.stream(publish, 0.5)
+
     def call(self, name: str, request=None):
         return ros.call(self.clients[name], request)
 
@@ -119,7 +129,7 @@ def serve(logs: Path, *options: object, namespace: str = "") -> Iterator[Listene
     with Processes(logs) as running:
         running.start("twin", "--namespace", namespace, *options)
         with ros.running("listener", namespace, Listener) as listener:
-            listener.wait_for(lambda: listener.count("joint_states"), 20, running.check)
+            listener.wait_for(lambda: listener.count("joint_states") and listener.is_heard(), 20, running.check)
             yield listener
 
 

@@ -141,10 +141,10 @@ def test_joint_impedance_moves_joints_by_name_and_takes_nothing_else(bare_twin):
     q = np.array(twin.last("joint_states").position)
     goal = dict(zip(JOINTS, q + np.array([0.2, 0.1, -0.2, 0.1, 0.1, -0.1, 0.3]), strict=True))
     names = [JOINTS[i] for i in (3, 1, 6, 0, 2, 5, 4)]
-    for _ in range(4):  # at first nobody may listen yet
-        twin.stream(lambda: twin.targets["target_joint"].publish(joint(names, [goal[n] for n in names])), 1.5)
-        if np.allclose(twin.last("joint_states").position, list(goal.values()), atol=0.02):
-            break
+    twin.stream_until(
+        lambda: twin.targets["target_joint"].publish(joint(names, [goal[n] for n in names])),
+        lambda: np.allclose(twin.last("joint_states").position, list(goal.values()), atol=0.02),
+    )
     np.testing.assert_allclose(twin.last("joint_states").position, list(goal.values()), atol=0.02)
     before = twin.refused()
     for count, name in enumerate(("target_pose", "target_wrench", "target_stiffness", "target_path")):
@@ -157,7 +157,13 @@ def test_torque_feedback_takes_efforts(bare_twin):
     q = np.array(twin.last("joint_states").position)
     effort = dict.fromkeys(JOINTS, 0.0) | {JOINTS[6]: 4.0}
     names = list(reversed(JOINTS))
-    twin.stream(lambda: twin.targets["target_joint"].publish(joint(names, effort=[effort[n] for n in names])), 0.5)
-    moved = np.array(twin.last("joint_states").position) - q
-    assert moved[6] > 0.05
-    assert np.abs(moved[:6]).max() < 0.2 * moved[6]
+
+    def moved() -> np.ndarray:
+        return np.array(twin.last("joint_states").position) - q
+
+    twin.stream_until(
+        lambda: twin.targets["target_joint"].publish(joint(names, effort=[effort[n] for n in names])),
+        lambda: moved()[6] > 0.05,
+    )
+    assert moved()[6] > 0.05
+    assert np.abs(moved()[:6]).max() < 0.2 * moved()[6]
