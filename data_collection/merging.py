@@ -102,8 +102,9 @@ def _require_films(path: Path) -> None:
     """Refuse a dataset that lacks images: LeRobot would notice in the middle, or never."""
     info = read_info(path)
     images: dict[Path, int] = {}
+    rows = episode_rows(path, int(info["total_episodes"]))
     for camera in cameras_of(info):
-        for row in episode_rows(path, int(info["total_episodes"])):
+        for row in rows:
             end = round(row[f"videos/{camera}/to_timestamp"] * info["fps"])
             file = video_file(path, info, camera, row)
             images[file] = max(end, images.get(file, 0))

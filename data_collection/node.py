@@ -155,13 +155,13 @@ def main(config: RecordConfig) -> int:
         def setup(node: ros.Node) -> tuple[FrameSource, RunningConfiguration, Outlet, LiveQuality, Tap | None]:
             tap = _tap(node, journal) if journal else None
             meter, outlet = Meter(tap or node), Outlet(node)
-            for name, type_ in ros.given_topics(config.also).items():
-                ros.given_subscription(meter, name, type_, None)
             arrays, segment = given_arrays(config.arrays), SEGMENTS[config.segment]
             source = FrameSource(meter, robot, cameras, config.environment, FPS, segment, arrays)
             requests.append(RosRequests(node))
             names = [image.info.removesuffix("/camera_info") for image in image_topics(cameras)]
             running = RunningConfiguration(node, tap or node, names, _recorded_with(config))
+            for name, type_ in ros.given_topics(config.also).items():  # last: who comes twice is refused
+                ros.given_subscription(meter, name, type_, None)
             return source, running, outlet, LiveQuality(outlet.name, meter, _disks(config)), tap
 
         recorder = None

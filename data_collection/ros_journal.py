@@ -38,6 +38,7 @@ class Tap:
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._lock = threading.Lock()
         self._open = False
+        self._topics: set[str] = set()
         self._latest: dict[str, tuple] = {}  # the newest message of every topic, older than those of _recent
         self._recent: deque[tuple] = deque()
 
@@ -48,7 +49,11 @@ class Tap:
     def create_subscription(
         self, type_: type, name: str, callback: Callable | None, qos: Any, *, raw: bool = False
     ) -> Any:
-        """As the node's, with every message in the journal too; without callback only there."""
+        """As the node's, with every message in the journal too; without callback only there.
+
+        Raises:
+            SteadyhandError: The topic is kept already: it would be written twice.
+        """
         try:
             text, _ = self._types.generate_msgdef(type_name(type_), ros_version=2)
         except KeyError:
@@ -57,6 +62,9 @@ class Tap:
                 "ROS 2 Jazzy's own packages"
             ) from None
         channel = Channel(self._node.resolve_topic_name(name), type_name(type_), text)
+        if channel.topic in self._topics:
+            raise SteadyhandError(f"topic {channel.topic} is kept anyway; leave '{name}' out of --also")
+        self._topics.add(channel.topic)
         stamped = has_header(type_)
 
         def hear(data: bytes) -> None:

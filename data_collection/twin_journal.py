@@ -19,11 +19,11 @@ from rosbags.typesys import Stores, get_typestore
 
 from steadyhand import ros, ros_messages
 from steadyhand.camera_topics import image_topics
+from steadyhand.data_collection.calibration import calibration, intrinsics_of, placed
 from steadyhand.data_collection.configuration import Document
 from steadyhand.data_collection.dataset import DatasetWriter
 from steadyhand.data_collection.journal import WAITING, Journal
 from steadyhand.data_collection.labels import Segment
-from steadyhand.data_collection.ros_configuration import calibration, intrinsics_of, placed
 from steadyhand.data_collection.ros_journal import Tap, type_name
 from steadyhand.data_collection.ros_record import SEGMENTS
 from steadyhand.data_collection.ros_sink import Sink

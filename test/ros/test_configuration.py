@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from steadyhand import ros, ros_messages
 from steadyhand.crisp_control.ros_parameters import twin_parameters
 from steadyhand.data_collection import ros_configuration
-from steadyhand.data_collection.ros_configuration import RunningConfiguration, camera_pose
+from steadyhand.data_collection.calibration import fixed_pose, placed
+from steadyhand.data_collection.ros_configuration import RunningConfiguration
 from steadyhand.sim.robot import load_robot
 
 K = np.array([[500.0, 0.0, 320.0], [0.0, 510.0, 240.0], [0.0, 0.0, 1.0]])
@@ -128,10 +129,10 @@ def test_the_pose_of_a_camera_is_that_in_the_outermost_frame_it_is_fixed_to():
     fixed = {}
     for parent, child, position, rotation in links:
         message = ros_messages.transform(parent, child, position, rotation.as_quat(), 0.0)
-        fixed[child] = ros_configuration.placed(message)
-    pose = camera_pose("camera", fixed)
+        fixed[child] = placed(message)
+    pose = fixed_pose("camera", fixed)
     assert pose["frame"] == "base"
     np.testing.assert_allclose(pose["position"], [1.0, 0.2, 0.5], atol=1e-9)
     assert (Rotation.from_quat(pose["quaternion"]).inv() * turned * moved).magnitude() < 1e-8
-    assert camera_pose("lens", fixed) == "unknown"
-    assert camera_pose("camera", fixed | {"base": {**fixed["bar"], "parent": "camera"}}) == "unknown"
+    assert fixed_pose("lens", fixed) == "unknown"
+    assert fixed_pose("camera", fixed | {"base": {**fixed["bar"], "parent": "camera"}}) == "unknown"

@@ -10,6 +10,8 @@ from steadyhand import ros, ros_messages
 from steadyhand.bench.record_worker import Robot
 from steadyhand.data_collection.dataset import load_sidecar
 from steadyhand.data_collection.journal import Journal
+from steadyhand.data_collection.ros_journal import Tap
+from steadyhand.errors import SteadyhandError
 
 PICTURE = ros_messages.image(np.full((48, 64, 3), 90, np.uint8), 0.0, "front_optical_frame")
 
@@ -82,3 +84,12 @@ def test_a_second_recorder_is_refused(processes, tmp_path):
         process = processes.start("record", "--journal", tmp_path / "journal")
         assert process.wait(30) == 2
         assert "is being written by another process" in processes.last_line("record")
+
+
+def test_no_topic_is_kept_twice(tmp_path):
+    with Journal(tmp_path) as journal, ros.running("hearer") as node:
+        tap = Tap(node, journal)
+        tap.listen("joint_states")
+        ros.given_subscription(tap, "others", ros.JointState, None)
+        with pytest.raises(SteadyhandError, match="topic /joint_states is kept anyway; leave '/joint_states' out"):
+            ros.given_subscription(tap, "/joint_states", ros.JointState, None)
