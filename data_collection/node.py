@@ -99,14 +99,14 @@ def _wait_for_robot(source: FrameSource) -> dict[str, dict]:
         time.sleep(0.05)
 
 
-def _run(recorder: Recorder, requests: Sequence[FileRequests | RosRequests], meaning: dict[str, Request]) -> None:
+def run(recorder: Recorder, requests: Sequence[FileRequests | RosRequests], meaning: dict[str, Request]) -> None:
     """Until the episodes are complete, or somebody wants to quit."""
     with Keys() if sys.stdin.isatty() else contextlib.nullcontext() as keys:
         pressed = KeyRequests(keys, meaning) if keys else None
         if pressed:
             recorder.say(help_line(meaning))
         while not recorder.complete:
-            with ros.uninterrupted():  # what has begun is done to its end
+            with ros.uninterrupted():
                 if pressed:
                     for request, text in pressed.poll():
                         recorder.session.ask(request, text)
@@ -114,7 +114,7 @@ def _run(recorder: Recorder, requests: Sequence[FileRequests | RosRequests], mea
                 for source in requests:
                     for complaint in source.serve(recorder.session):
                         recorder.say(complaint)
-            recorder.advance()
+                recorder.advance()
             time.sleep(0.01)
 
 
@@ -183,7 +183,7 @@ def main(config: RecordConfig) -> int:
             if unknown_ones := running.wait():
                 recorder.say(f"nobody says, so it is not recorded with the episodes: {', '.join(unknown_ones)}")
             recorder.say(f"ready to record into {_places(config)}")
-            _run(recorder, requests, meaning)
+            run(recorder, requests, meaning)
         except KeyboardInterrupt:
             return ros.interrupted(_what_is_left(recorder, config))
     print(f"{recorder.saved} episodes recorded in {_places(config)}")

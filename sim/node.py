@@ -204,5 +204,6 @@ def _serve(twin: TwinNode, cameras: Cameras, config: TwinConfig) -> None:
     end = time.monotonic() + (config.duration if config.duration is not None else float("inf"))
     pace = ros.Pace(config.camera_rate * config.speed)
     while time.monotonic() < end:
-        cameras.publish(twin.instant)
+        with ros.uninterrupted():
+            cameras.publish(twin.instant)
         pace.wait()

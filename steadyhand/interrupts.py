@@ -25,12 +25,16 @@ def kept() -> Iterator[None]:
         if not isinstance(swallowed.exc_value, KeyboardInterrupt) or sys.is_finalizing():
             before(swallowed)
             return
-        if any(one.is_alive() for one in pending):
+        if pending:
             return  # comes once, however often it was swallowed: a second one would disturb the cleaning up
         # From a thread: what is raised here would be swallowed as well.
-        pending[:] = [threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT))]
+        pending.append(threading.Timer(_AGAIN, again))
         pending[0].daemon = True
         pending[0].start()
+
+    def again() -> None:
+        pending.clear()  # before: this one may be swallowed too
+        os.kill(os.getpid(), signal.SIGINT)
 
     sys.unraisablehook = hook
     try:

@@ -379,13 +379,19 @@ def _run(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put Ctrl-C off until the block is done: what is being saved gets saved."""
+    """Put Ctrl-C off until the block is done: what is being saved gets saved, and no lock is left closed.
+
+    Elsewhere ``KeyboardInterrupt`` may come between any two bytecodes: also just after a ``threading.Condition`` (of a
+    ``queue.Queue``) has taken its lock and before ``with`` would give it back. A loop is interrupted where it sleeps.
+    """
     hits: list[int] = []
-    before = [signal.signal(number, lambda n, _: hits.append(n)) for number in _ENDING]
+    before = {number: signal.getsignal(number) for number in _ENDING}
     try:
+        for number in _ENDING:
+            signal.signal(number, lambda n, _: hits.append(n))
         yield
     finally:
-        for number, handler in zip(_ENDING, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
     if hits:
         raise KeyboardInterrupt

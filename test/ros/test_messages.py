@@ -11,6 +11,7 @@ import pytest
 
 from steadyhand import ros
 from steadyhand import ros_messages as m
+from steadyhand.data_collection.node import run
 from steadyhand.errors import SteadyhandError
 
 
@@ -119,6 +120,20 @@ def test_ctrl_c_waits_for_what_is_being_saved():
     with pytest.raises(KeyboardInterrupt):
         save()
     assert saved
+
+
+def test_ctrl_c_waits_for_the_recorders_turn():
+    class Busy:
+        complete, turns = False, 0
+
+        def advance(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            self.turns += 1
+
+    recorder = Busy()
+    with pytest.raises(KeyboardInterrupt):
+        run(recorder, [], {})
+    assert recorder.turns == 1
 
 
 def test_a_service_that_nobody_offers_is_named():
