@@ -63,8 +63,9 @@ class Processes:
         with self.log(name).open("w") as log:
             # A session of its own: Ctrl-C reaches us only, and we end the others in order.
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+            )  # fmt: skip
         self._running[name] = process
         return process
 
@@ -87,13 +88,23 @@ class Processes:
             time.sleep(0.02)
         self.check()
 
-    def stop(self, name: str, timeout: float = 15.0) -> int:
-        """End a command with Ctrl-C, or by force if that does not help; returns its exit status."""
+    def stop(self, name: str, timeout: float = 60.0) -> int:
+        """End a command with Ctrl-C; returns its exit status.
+
+        Args:
+            name: Of the command.
+            timeout: s until it is ended by force: so long a recorder may wait for its disk. Its log then says where it
+                hung.
+        """
         process = self._running.pop(name)
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
             return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+        try:
+            return process.wait(5.0)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()

@@ -13,6 +13,7 @@ from steadyhand import ros
 from steadyhand import ros_messages as m
 from steadyhand.data_collection.node import run
 from steadyhand.errors import SteadyhandError
+from steadyhand.ros_processes import Processes
 
 
 @pytest.mark.parametrize("stamp", [1795262857.534768804, 1.9999999999, 0.0, 1e9])
@@ -134,6 +135,22 @@ def test_ctrl_c_waits_for_the_recorders_turn():
     with pytest.raises(KeyboardInterrupt):
         run(recorder, [], {})
     assert recorder.turns == 1
+
+
+def test_a_command_that_ctrl_c_does_not_end_says_where_it_hangs(tmp_path, monkeypatch):
+    (tmp_path / "steadyhand").mkdir()  # found before the real one
+    (tmp_path / "steadyhand" / "__init__.py").touch()
+    (tmp_path / "steadyhand" / "__main__.py").write_text(
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n\n"
+        "def hang():\n    print('hangs', flush=True)\n    time.sleep(60)\n\nhang()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with Processes(tmp_path) as processes:
+        processes.start("record")
+        while not processes.log("record").read_text():
+            time.sleep(0.01)
+        assert processes.stop("record", 0.1) == -signal.SIGABRT
+        assert "in hang" in processes.log("record").read_text()
 
 
 def test_a_service_that_nobody_offers_is_named():

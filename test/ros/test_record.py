@@ -113,7 +113,7 @@ def test_a_fast_device_gives_one_frame_for_each_period(recorded):
 
 
 def test_ctrl_c_loses_only_the_running_episode(recorded):
-    assert recorded.status == 130
+    assert recorded.status == 130, recorded.said
     assert "the running episode is discarded, 3 episodes of this session are safe" in recorded.said
     assert "Traceback" not in recorded.said
     dataset = LeRobotDataset("dataset", root=recorded.folder, video_backend="pyav")
