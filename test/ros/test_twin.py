@@ -59,8 +59,10 @@ def test_a_dead_policy_behind_a_relay_ages_all_the_same(twin):
         time.sleep(0.02)
     heard = [(s["message"], float(s["reference_age"])) for s in twin.statuses() if s["accepted"] == "1"]
     assert {mode for mode, _ in heard} == {"track", "hold", "damp"}
-    for mode, age in heard:  # hold_after and damp_after of config/controllers/fr3.yaml
-        assert mode == ("track" if age <= 0.5 else "hold" if age <= 2.0 else "damp"), (mode, age)
+    between = {"track": (0.0, 0.5), "hold": (0.5, 2.0), "damp": (2.0, np.inf)}  # as config/controllers/fr3.yaml has it
+    for mode, age in heard:
+        least, most = between[mode]
+        assert least - 5e-4 <= age <= most + 5e-4, (mode, age)  # told in ms
     assert twin.counter("refused_older_than_last") > 50
 
 
