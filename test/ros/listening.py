@@ -62,6 +62,10 @@ class Listener:
         """Whether somebody has found each of the targets."""
         return all(target.get_subscription_count() for target in self.targets.values())
 
+    def is_answered(self) -> bool:
+        """Whether the controller has taken a reference, or refused one."""
+        return self.counter("accepted") + sum(self.refused().values()) > 0
+
     def count(self, name: str) -> int:
         return len(self.heard[name])
 
@@ -129,7 +133,13 @@ def serve(logs: Path, *options: object, namespace: str = "") -> Iterator[Listene
     with Processes(logs) as running:
         running.start("twin", "--namespace", namespace, *options)
         with ros.running("listener", namespace, Listener) as listener:
-            listener.wait_for(lambda: listener.count("joint_states") and listener.is_heard(), 20, running.check)
+            known = ("joint_states", "current_pose", "controller_status")
+            listener.wait_for(lambda: all(map(listener.count, known)) and listener.is_heard(), 20, running.check)
+            # That we have found the twin does not mean that it has found us.
+            listener.stream_until(lambda: listener.ask(*listener.pose()), listener.is_answered)
+            listener.wait_for(listener.is_answered, check=running.check)
+            told = listener.count("controller_status")
+            listener.wait_for(lambda: listener.count("controller_status") > told + 2)  # of the last of them, too
             yield listener
 
 

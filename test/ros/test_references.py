@@ -147,9 +147,10 @@ def test_joint_impedance_moves_joints_by_name_and_takes_nothing_else(bare_twin):
     )
     np.testing.assert_allclose(twin.last("joint_states").position, list(goal.values()), atol=0.02)
     before = twin.refused()
-    for count, name in enumerate(("target_pose", "target_wrench", "target_stiffness", "target_path")):
+    for count, name in enumerate(("target_pose", "target_wrench", "target_stiffness", "target_path"), 1):
         twin.targets[name].publish(twin.targets[name].msg_type())
-        twin.wait_for(lambda count=count: twin.refused() == before | {"refused_not_taken": count + 1})
+        expected = before | {"refused_not_taken": before["refused_not_taken"] + count}  # `serve` has asked for poses
+        twin.wait_for(lambda expected=expected: twin.refused() == expected)
 
 
 def test_torque_feedback_takes_efforts(bare_twin):
